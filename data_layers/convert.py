@@ -1,0 +1,58 @@
+"""Turns RGB label images in the VOC colours into the palette PNGs that are read here.
+
+    python -m data_layers.convert FROM TO
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .images import DataError, read_image
+from .palette import voc_palette
+
+
+def to_indices(image, path=''):
+    """H×W uint8 labels of an H×W×3 image in the VOC colours; DataError names a colour that is none."""
+    keys = np.array([1 << 16, 1 << 8, 1])
+    colours = voc_palette().astype(int) @ keys
+    labels = np.full(1 << 24, -1, np.int16)
+    labels[colours[::-1]] = np.arange(256)[::-1]
+    found = labels[image.astype(int) @ keys]
+    if found.min() < 0:
+        y, x = np.argwhere(found < 0)[0]
+        raise DataError(f'{path}: the colour {tuple(map(int, image[y, x]))} at x={x}, y={y} is none of the '
+                        "VOC palette's; a lossy format such as JPEG cannot hold labels")
+    return found.astype(np.uint8)
+
+
+def save_label(label, path):
+    """Write an H×W uint8 label as a palette PNG in the VOC colours."""
+    image = Image.fromarray(label)
+    image.putpalette(voc_palette().tobytes())
+    image.save(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', type=Path, metavar='FROM', help='folder of RGB label PNGs')
+    parser.add_argument('target', type=Path, metavar='TO', help='folder for the palette PNGs')
+    args = parser.parse_args()
+    files = sorted(args.source.glob('*.png'))
+    try:
+        if not files:
+            raise DataError(f'{args.source}: no PNG files lie there')
+        args.target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            save_label(to_indices(read_image(file), file), args.target / file.name)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f'{len(files)} labels in {args.target}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

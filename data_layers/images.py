@@ -1,0 +1,74 @@
+"""Images and labels, read and checked before Caffe sees a byte of them."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+VOID = 255
+# A side or an area beyond these is a mistake or an attack, not a photo to train on.
+MAX_SIDE = 16_384
+MAX_PIXELS = 64_000_000
+
+
+class DataError(ValueError):
+    """What is wrong with a user's file, in one line that names it and says how to mend it."""
+
+
+def open_image(path):
+    """The file's picture, undecoded, its size checked; DataError if it is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f'{path}: no such file')
+    try:
+        image = Image.open(path)
+    except Exception as error:  # Pillow's readers raise many kinds on bytes they did not expect.
+        raise DataError(f'{path}: not an image that Pillow can read ({error})') from error
+    width, height = image.size
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        image.close()
+        raise DataError(f'{path}: {width}×{height} is larger than {MAX_SIDE} a side or '
+                        f'{MAX_PIXELS // 10**6} million pixels; scale it down')
+    return image
+
+
+def _decode(path, convert):
+    with open_image(path) as image:
+        try:
+            return np.array(convert(image))
+        except Exception as error:
+            raise DataError(f'{path}: truncated or damaged ({error}); fetch it again') from error
+
+
+def read_image(path, rotate=False):
+    """H×W×3 uint8 RGB of an image file, turned upright by its EXIF tag if `rotate`."""
+    return _decode(path, lambda image: (ImageOps.exif_transpose(image) if rotate else image).convert('RGB'))
+
+
+def read_label(path):
+    """H×W uint8 class indices of a palette or grey PNG; DataError on any other mode."""
+    with open_image(path) as image:
+        mode = image.mode
+    if mode not in ('P', 'L'):
+        raise DataError(f'{path}: a label is a palette or grey image of class indices, this is {mode}; '
+                        'convert colours with `python -m data_layers.convert FROM TO`')
+    return _decode(path, lambda image: image)
+
+
+def check_label(label, shape, classes, path):
+    """Raise DataError unless `label` has the image's (H, W) and values in {0 … classes − 1, 255}."""
+    if label.shape != shape:
+        raise DataError(f'{path}: the label is {label.shape[1]}×{label.shape[0]}, '
+                        f'its image {shape[1]}×{shape[0]}; they must be equal')
+    present = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+    wrong = [int(value) for value in present if value >= classes and value != VOID]
+    if wrong:
+        raise DataError(f'{path}: label values {wrong[:5]} are outside 0–{classes - 1} and {VOID} (void); '
+                        'renumber them or choose a net with more classes')
+
+
+def to_blob(image, mean):
+    """3×H×W float32 of an H×W×3 RGB image: BGR order, minus `mean` (BGR)."""
+    blob = image[:, :, ::-1].astype(np.float32)
+    blob -= np.asarray(mean, np.float32)
+    return np.ascontiguousarray(blob.transpose(2, 0, 1))

@@ -1,0 +1,92 @@
+"""The Caffe layers that feed whole images (section 4.3), one small class a data set.
+
+Their `param_str` is a JSON object:
+
+    root       folder of the data set
+    split      name of the list of examples
+    seed       of the order and of whatever is drawn (default 1337)
+    shuffle    a new permutation each epoch, or the list's own order (default: in training)
+    position   examples to pass over at first, to go on where a run stopped (default 0)
+    batch      examples at once, all of one size (default 1)
+    limit      read that many examples, evenly spread over the split (default: all)
+
+Tops are data, N×3×H×W float32 BGR minus the mean, and label, N×1×H×W float32.
+"""
+
+import json
+
+import caffe
+
+from .images import DataError
+from .prefetch import Prefetcher
+
+DEFAULTS = dict(seed=1337, position=0, batch=1, limit=None)
+
+
+class SegDataLayer(caffe.Layer):
+    """Reads ahead from `dataset` and reshapes its tops to each example."""
+
+    dataset = None
+
+    def setup(self, bottom, top):
+        spec = parse(self.param_str, shuffle=self.phase == caffe.TRAIN)
+        self._reader = Prefetcher(spec | {'dataset': self.dataset})
+        self._arrays = None
+
+    def reshape(self, bottom, top):
+        # Caffe reshapes once more before the first forward: what was read is kept for it.
+        if self._arrays is None:
+            self._arrays = next(self._reader)
+        for index, array in enumerate(self._arrays):
+            top[index].reshape(*array.shape)
+
+    def forward(self, bottom, top):
+        for index, array in enumerate(self._arrays):
+            top[index].data[...] = array
+        self._arrays = None
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+
+
+class VOCSegDataLayer(SegDataLayer):
+    dataset = 'VOC'
+
+
+class SBDDSegDataLayer(SegDataLayer):
+    dataset = 'SBD'
+
+
+class MiniSegDataLayer(SegDataLayer):
+    dataset = 'Mini'
+
+
+class MiniPatchDataLayer(SegDataLayer):
+    dataset = 'MiniPatches'
+
+
+def parse(text, shuffle):
+    """The options in a param_str, checked, with defaults filled in; DataError names a wrong one."""
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"param_str is not JSON ({error}): '{text[:80]}'") from error
+    if not isinstance(given, dict):
+        raise DataError(f"param_str is not a JSON object: '{text[:80]}'")
+    spec = DEFAULTS | {'shuffle': shuffle} | given
+    known = {'root', 'split', *DEFAULTS, 'shuffle'}
+    if unknown := sorted(set(spec) - known):
+        raise DataError(f"param_str has an unknown key '{unknown[0]}'; it knows {', '.join(sorted(known))}")
+    for key in ('root', 'split'):
+        if not isinstance(spec.get(key), str):
+            raise DataError(f"param_str needs '{key}', a string")
+    if not isinstance(spec['shuffle'], bool):
+        raise DataError(f"param_str's shuffle is {spec['shuffle']!r}; it is true or false")
+    least = dict(seed=0, position=0, batch=1, limit=1)
+    for key, minimum in least.items():
+        value = spec[key]
+        if key == 'limit' and value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise DataError(f"param_str's {key} is {value!r}; it is a whole number from {minimum}")
+    return spec

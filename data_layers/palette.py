@@ -1,0 +1,18 @@
+"""The colours of the PASCAL VOC devkit: one a label, the same everywhere in this project."""
+
+import numpy as np
+
+
+def voc_palette():
+    """The VOC colour map as uint8, 256×3 RGB: row k is the colour of label k, row 255 that of void.
+
+    The bits of the label, three at a time and lowest first, become bits of red,
+    green and blue, highest first: neighbouring labels get colours far apart.
+    """
+    labels = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for place in range(8):
+        for channel in range(3):
+            bit = labels >> (3 * place + channel) & 1
+            palette[:, channel] |= (bit << (7 - place)).astype(np.uint8)
+    return palette

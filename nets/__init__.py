@@ -1,0 +1,10 @@
+"""The nets of the paper, written in NetSpec.
+
+A net is a trunk and a head (`table.NETS`) spelled in one vocabulary
+(`vocabulary`). `python nets/NAME/net.py` writes its prototxts beside itself.
+"""
+
+from .table import NETS, Net, find
+from .write import FOLDER, deploy_net, prototxts, train_net, write_net
+
+__all__ = ['FOLDER', 'NETS', 'Net', 'deploy_net', 'find', 'prototxts', 'train_net', 'write_net']

@@ -1,0 +1,65 @@
+"""The VGG trunks (Simonyan & Zisserman 2014): five groups of 3×3 convolutions, each
+ended by 2×2 pooling, then two fully connected layers, here convolutions."""
+
+from typing import NamedTuple
+
+from caffe import layers as L
+
+from .vocabulary import LEARNED, conv_relu, max_pool
+
+
+class VGG(NamedTuple):
+    """What tells one VGG from another.
+
+    `pad` is conv1_1's when fully convolutional: enough for a 1×1 image to reach
+    fc6. Kernels of even size upsample, since 2×2 pooling shifts by half pixels.
+    """
+
+    convs: tuple = (2, 2, 3, 3, 3)
+    widths: tuple = (64, 128, 256, 512, 512)
+    fc: int = 4096
+    fc6_kernel: int = 7
+    pad: int = 100
+    input_size: int = 224
+
+    taps = {32: 'drop7', 16: 'pool4', 8: 'pool3'}
+    crop_to_tap = False
+    normalize = False
+    score_lr = 1
+
+    @staticmethod
+    def upsampling_kernel(factor):
+        return 2 * factor
+
+    def features(self, n, bottom, pad=1):
+        """conv1_1 … pool5 added to NetSpec `n`; returns pool5."""
+        for group, (count, width) in enumerate(zip(self.convs, self.widths, strict=True), 1):
+            for index in range(1, count + 1):
+                name = f'{group}_{index}'
+                n[f'conv{name}'], n[f'relu{name}'] = conv_relu(bottom, width, pad=pad)
+                bottom, pad = n[f'relu{name}'], 1
+            n[f'pool{group}'] = bottom = max_pool(bottom)
+        return bottom
+
+    def trunk(self, n, bottom):
+        """The fully convolutional trunk, up to drop7."""
+        bottom = self.features(n, bottom, self.pad)
+        for name, kernel_size in (('6', self.fc6_kernel), ('7', 1)):
+            n[f'fc{name}'], n[f'relu{name}'] = conv_relu(bottom, self.fc, kernel_size)
+            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=0.5, in_place=True)
+
+    def classifier(self, n, bottom, classes):
+        """The ILSVRC classifier; returns its class scores, fc8."""
+        bottom = self.features(n, bottom)
+        for name in '67':
+            n[f'fc{name}'] = L.InnerProduct(bottom, num_output=self.fc, param=LEARNED)
+            n[f'relu{name}'] = L.ReLU(n[f'fc{name}'], in_place=True)
+            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=0.5, in_place=True)
+        n.fc8 = L.InnerProduct(bottom, num_output=classes, param=LEARNED)
+        return n.fc8
+
+
+VGG16 = VGG()
+# The same shape at a hundredth of the cost, for the miniature.
+MINI = VGG(convs=(1, 1, 1, 1, 1), widths=(16, 32, 48, 64, 96), fc=128, fc6_kernel=5, pad=68,
+           input_size=160)

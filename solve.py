@@ -1,0 +1,127 @@
+"""Trains nets as the paper did, each stage from the last.
+
+    python solve.py                     FCN-8s for PASCAL VOC: 32s, then 16s, then 8s
+    python solve.py voc-fcn-alexnet     any net of nets/table.py, or several in turn
+    python solve.py --data DIR …        on images and labels of your own, in the layout of VOC
+
+What is finished is skipped, and what was interrupted goes on from its last snapshot.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from solvers import (  # before whatever imports caffe
+    DeviceError,
+    Options,
+    Run,
+    RunError,
+    Trainer,
+    TrainingError,
+    choose_device,
+    format_metrics,
+    weights_of,
+)
+
+from data_layers import DATASETS, DataError, source_at
+from nets import NETS, find
+from surgery import WeightsError
+
+FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('nets', nargs='*', default=FCN8S, metavar='NET', help='default: ' + ' '.join(FCN8S))
+    add('--data', metavar='DIR', help='folder of the images, to learn from and to validate on')
+    add('--train-data', metavar='DIR', help='folder of the images to learn from, if another')
+    add('--train-split', metavar='SPLIT', help='list of images to learn from')
+    add('--val-split', metavar='SPLIT', help='list of images to validate on')
+    add('--weights', metavar='FILE', help='starting weights of the first net: a caffemodel or a run folder')
+    add('--init-missing', action='store_true', help='draw what the starting weights lack from seeded Gaussians')
+    add('--iterations', type=_positive(int), metavar='N', help="default: the net's recipe")
+    add('--base-lr', type=_positive(float), metavar='RATE', help="default: the net's recipe")
+    add('--batch', type=_positive(int), metavar='N', help='images whose gradients make one step')
+    add('--seed', type=int, default=1337, help='of the order of images, dropout and drawn weights')
+    add('--val-every', type=_positive(int), metavar='N', help='iterations between validations')
+    add('--val-images', type=_positive(int), metavar='N', help='validate on so many of the images')
+    add('--snapshot-every', type=_positive(int), metavar='N', help='iterations between snapshots')
+    add('--gpu', type=int, metavar='ID', help='device to use; −1 for the CPU (default: a GPU if the engine has CUDA)')
+    add('--runs', type=Path, default=Path('runs'), metavar='DIR', help='where run folders lie (default: runs)')
+    return parser.parse_args(arguments)
+
+
+def _positive(kind):
+    def convert(text):
+        value = kind(text)
+        if not 0 < value < float('inf'):
+            raise argparse.ArgumentTypeError(f'{text} is not above 0')
+        return value
+    convert.__name__ = f'positive {kind.__name__}'
+    return convert
+
+
+def options(name, args, device):
+    """The Options of one net's training that the command line asks for."""
+    dataset = DATASETS[find(name).data]
+    train, val = dataset.train, dataset.val
+    if args.train_data or args.data:
+        train = source_at(train, args.train_data or args.data)
+    if args.data:
+        val = source_at(val, args.data)
+    if args.train_split:
+        train = train._replace(split=args.train_split)
+    if args.val_split:
+        val = val._replace(split=args.val_split)
+    return Options(train, val, args.iterations, args.base_lr, args.batch, args.seed, args.val_every,
+                   args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device)
+
+
+def starting_weights(name, runs, given=None):
+    """[(caffemodel, suffix)] that net `name` starts from; RunError says how to get one that is missing."""
+    parent = find(name).parent
+    if given:
+        return [(weights_of(given), '')]
+    if parent is None:
+        return []
+    if url := NETS[parent].url:
+        file = Path('weights') / url.rpartition('/')[2]
+        if not file.is_file():
+            raise RunError(f'{file}: no such file, and {name} starts from it; download it from {url}, or name '
+                           'other weights with --weights')
+        return [(file, '')]
+    run = Run(runs / parent)
+    if not run.snapshots():
+        raise RunError(f'{run.folder}: {parent} is not trained, and {name} starts from it; run `python solve.py '
+                       f'{parent}` first, or name other weights with --weights')
+    return [(run.weights(), '')]
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    try:
+        device = choose_device(args.gpu)
+        for index, name in enumerate(args.nets):
+            if not find(name).max_iter:
+                raise RunError(f'{name} is fetched, not trained')
+            trainer = Trainer(name, args.runs / name, options(name, args, device))
+            if trainer.done:
+                print(f'{name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
+                continue
+            sources = []
+            if not trainer.run.snapshots():
+                sources = starting_weights(name, args.runs, args.weights if index == 0 else None)
+            result = trainer.train(sources)
+            if result is None:
+                return 130
+            print(f'{name}: {format_metrics(result)}')
+    except (DataError, DeviceError, RunError, TrainingError, WeightsError, ValueError) as error:
+        print(f'solve.py: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Writes solvers/NET.prototxt for every net that is trained.
+
+    python -m solvers
+"""
+
+from pathlib import Path
+
+from nets import NETS
+
+from .recipes import solver_prototxt
+from .run import write_text
+
+
+def main():
+    folder = Path(__file__).resolve().parent
+    for name, row in NETS.items():
+        if row.max_iter:
+            write_text(folder / f'{name}.prototxt', solver_prototxt(name))
+            print(folder / f'{name}.prototxt')
+
+
+if __name__ == '__main__':
+    main()

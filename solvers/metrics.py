@@ -1,0 +1,43 @@
+"""The four metrics of section 5, from a confusion matrix of pixel counts."""
+
+import numpy as np
+
+
+def confusion(truth, prediction, classes):
+    """classes×classes int64 counts, rows true and columns predicted, of two integer
+    arrays of one shape. Pixels whose truth is no class (255, void) do not count."""
+    truth = truth.ravel().astype(np.int64)
+    known = (truth >= 0) & (truth < classes)
+    cells = truth[known] * classes + prediction.ravel()[known]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_iou(matrix):
+    """Intersection over union of each class; NaN for one neither true nor predicted anywhere."""
+    hits = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - hits
+    return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
+
+
+def metrics(matrix):
+    """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, as fractions.
+
+    A class absent from the truth has no accuracy and leaves that mean. It stays in
+    the mean IU, with 0, once it is predicted. NaN where no pixel counts.
+    """
+    hits, truth = np.diag(matrix), matrix.sum(1)
+    total, present = truth.sum(), truth > 0
+    if total == 0:
+        return dict.fromkeys(('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'), np.nan)
+    iou = class_iou(matrix)
+    return {
+        'pixel_accuracy': float(hits.sum() / total),
+        'mean_accuracy': float((hits[present] / truth[present]).mean()),
+        'mean_iu': float(np.nanmean(iou)),
+        'frequency_weighted_iu': float((truth[present] * iou[present]).sum() / total),
+    }
+
+
+def format_metrics(values):
+    """The four metrics in percent, on one line."""
+    return '   '.join(f'{name.replace("_", " ")} {100 * value:.1f}' for name, value in values.items())

@@ -1,0 +1,57 @@
+"""How nets learn, as data: what the paper calls heavy learning, and what came before it.
+
+A net's row in nets.NETS names its recipe and gives the learning rate and the number
+of iterations; `solver_prototxt` makes a solver file of both.
+"""
+
+from typing import NamedTuple
+
+from nets import find
+
+
+class Recipe(NamedTuple):
+    """Numbers of Caffe's SGD solver that nets share.
+
+    `iter_size` images, one by one, make a batch: their gradients are added before
+    the weights move.
+    """
+
+    momentum: float
+    iter_size: int = 1
+    weight_decay: float = 0.0005
+    average_loss: int = 20
+    snapshot: int = 4000
+
+
+RECIPES = {
+    # One image a batch, high momentum, the loss summed over pixels (PAMI, section 4.3).
+    'heavy': Recipe(momentum=0.99),
+    # Batches of 20 images and the usual momentum (CVPR, section 4.3).
+    'cvpr': Recipe(momentum=0.9, iter_size=20),
+    # Patches come in batches from the data layer.
+    'classifier': Recipe(momentum=0.9),
+}
+
+
+def recipe_of(name):
+    return RECIPES[find(name).recipe]
+
+
+def solver_fields(name, **changes):
+    """The fields of net `name`'s solver, in Caffe's names; `changes` overrides some."""
+    row, recipe = find(name), recipe_of(name)
+    fields = dict(
+        train_net=f'nets/{name}/train.prototxt', lr_policy='fixed', base_lr=row.base_lr,
+        momentum=recipe.momentum, iter_size=recipe.iter_size, weight_decay=recipe.weight_decay,
+        max_iter=row.max_iter, display=20, average_loss=recipe.average_loss,
+        snapshot=recipe.snapshot, snapshot_prefix=f'runs/{name}/train')
+    return fields | changes
+
+
+def solver_prototxt(name, **changes):
+    """The text of a solver file that plain Caffe accepts, paths relative to the repository's root."""
+    lines = []
+    for key, value in solver_fields(name, **changes).items():
+        lines.append(f'{key}: "{value}"' if isinstance(value, str) else f'{key}: {value:g}'
+                     if isinstance(value, float) else f'{key}: {value}')
+    return '\n'.join(lines) + '\n'

@@ -1,0 +1,130 @@
+"""A run folder: everything a training run is made of, and all it leaves behind.
+
+    run.json                 what was asked for, and the versions that answered
+    train.prototxt …         the nets and the solver as they were used
+    log.jsonl                one JSON object a line: losses, validations, events
+    snapshots/iter_00004000  weights and solver state of one iteration
+
+A snapshot is written in a folder beside, flushed to the disk and renamed: it is
+there whole or not at all. Caffe writes into a solver state the path of its weights
+as it was given, and looks for it there: both are written and read with their own
+folder as the current one, so that a run may be moved.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+KEPT = 3
+
+
+class RunError(ValueError):
+    """A run folder cannot be used as asked, in one line with the mend."""
+
+
+class Run:
+    """The run in `folder`; nothing is written until `open`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder).resolve()
+        self.snapshot_folder = self.folder / 'snapshots'
+
+    def open(self, settings, about):
+        """Start the run, or go on with one of equal `settings`; `about` is recorded beside them.
+
+        Raises RunError if the run was started with other settings.
+        """
+        file = self.folder / 'run.json'
+        if file.exists():
+            try:
+                old = json.loads(file.read_text())['settings']
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(f'{file}: damaged ({error}); move the folder away to start anew') from error
+            for key in settings:
+                if old.get(key) != settings[key]:
+                    raise RunError(f"{file}: this run has {key} {old.get(key)!r}, not {settings[key]!r}; ask for "
+                                   'the same, or give another folder with --runs')
+        else:
+            self.snapshot_folder.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps({'settings': settings, **about}, indent=2) + '\n')
+        for stale in self.snapshot_folder.glob('.partial*'):
+            shutil.rmtree(stale)
+
+    def snapshots(self):
+        """[(iteration, folder)], oldest first."""
+        found = []
+        for folder in self.snapshot_folder.glob('iter_*'):
+            if match := re.fullmatch(r'iter_(\d+)', folder.name):
+                found.append((int(match[1]), folder))
+        return sorted(found)
+
+    @property
+    def iteration(self):
+        """The iteration of the newest snapshot, 0 if there is none."""
+        snapshots = self.snapshots()
+        return snapshots[-1][0] if snapshots else 0
+
+    def weights(self):
+        """The newest snapshot's caffemodel; RunError if there is none."""
+        snapshots = self.snapshots()
+        if not snapshots:
+            raise RunError(f'{self.folder}: no snapshot there; train it first')
+        iteration, folder = snapshots[-1]
+        return folder / f'train_iter_{iteration}.caffemodel'
+
+    def save(self, solver):
+        """Snapshot `solver` and drop all but the newest snapshots."""
+        iteration = solver.iter
+        final = self.snapshot_folder / f'iter_{iteration:08}'
+        if final.exists():
+            return
+        partial = self.snapshot_folder / f'.partial-{os.getpid()}'
+        partial.mkdir(parents=True)
+        with contextlib.chdir(partial):
+            solver.snapshot()
+        for file in partial.iterdir():
+            _flush(file)
+        partial.rename(final)
+        _flush(self.snapshot_folder)
+        for _, old in self.snapshots()[:-KEPT]:
+            shutil.rmtree(old)
+
+    def restore(self, solver):
+        """Put the newest snapshot into `solver`."""
+        iteration, folder = self.snapshots()[-1]
+        with contextlib.chdir(folder):
+            solver.restore(f'train_iter_{iteration}.solverstate')
+
+    def log(self, **record):
+        """Add a line to the log, stamped with the time."""
+        with (self.folder / 'log.jsonl').open('a') as file:
+            file.write(json.dumps({'time': round(time.time(), 1), **record}) + '\n')
+
+    def read_log(self):
+        """The log's records; a line cut off by a crash is left out."""
+        records = []
+        with contextlib.suppress(FileNotFoundError), (self.folder / 'log.jsonl').open() as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    records.append(json.loads(line))
+        return records
+
+
+def write_text(path, text):
+    """Write a file whole or not at all."""
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_text(text)
+    _flush(partial)
+    os.replace(partial, path)
+
+
+def _flush(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,204 @@
+"""Trains a net: the loop of section 4.3, from its starting weights or its last snapshot."""
+
+import math
+import signal
+import sys
+from collections import deque
+from dataclasses import dataclass
+
+import caffe
+from tqdm import tqdm
+
+import surgery
+from data_layers import DATASETS, dataset_class, layers
+from nets import deploy_net, find, train_net
+
+from .engine import versions
+from .evaluate import evaluate
+from .metrics import format_metrics, metrics
+from .recipes import recipe_of, solver_prototxt
+from .run import Run, RunError, write_text
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on, in one line with the likely cause."""
+
+
+@dataclass
+class Options:
+    """What can be asked of a run beside the net. None leaves the recipe's own choice."""
+
+    train: object = None  # data_layers.Source
+    val: object = None
+    max_iter: int | None = None
+    base_lr: float | None = None
+    batch: int | None = None  # images whose gradients are added before a step
+    seed: int = 1337
+    val_every: int | None = None
+    val_images: int | None = None
+    snapshot_every: int | None = None
+    init_missing: bool = False
+    command: str = ''
+    device: str = 'cpu'
+
+
+class Trainer:
+    """One net's training in one run folder."""
+
+    def __init__(self, name, folder, options):
+        self.name, self.row, self.options = name, find(name), options
+        dataset = DATASETS[self.row.data]
+        self.train_source = options.train or dataset.train
+        self.val_source = options.val or dataset.val
+        self.recipe = recipe_of(name)
+        self.iter_size = options.batch or self.recipe.iter_size
+        self.max_iter = options.max_iter or self.row.max_iter
+        self.val_every = options.val_every or max(1, self.max_iter // 20)
+        self.snapshot_every = options.snapshot_every or min(self.recipe.snapshot, self.val_every)
+        self.run = Run(folder)
+        self._stop = None
+
+    @property
+    def done(self):
+        return self.run.iteration >= self.max_iter
+
+    def train(self, sources):
+        """Train to max_iter and return the last validation's metrics, or None if interrupted.
+
+        `sources` are the starting weights as surgery.start takes them; a run that
+        has a snapshot goes on from it instead. SIGINT and SIGTERM finish the
+        iteration, snapshot and return. Raises TrainingError, RunError, or DataError.
+        """
+        val_passes = self._check_data()
+        settings = dict(net=self.name, train=self.train_source.param_str(), val=self.val_source.param_str(),
+                        base_lr=self.options.base_lr or self.row.base_lr, iter_size=self.iter_size,
+                        seed=self.options.seed)
+        self.run.open(settings, dict(command=self.options.command, device=self.options.device,
+                                     starts_from=[str(path) for path, _ in sources], versions=versions()))
+        solver = self._solver(sources)
+        val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
+        result = None
+        with self._signals():
+            for _ in self._iterations(solver):
+                last = solver.iter >= self.max_iter
+                if solver.iter % self.snapshot_every == 0 or last or self._stop:
+                    self.run.save(solver)
+                if self._stop:
+                    self.run.log(iteration=solver.iter, event=f'stopped by {self._stop}')
+                    return None
+                if solver.iter % self.val_every == 0 or last:
+                    result = self._validate(solver, val_net, val_passes)
+        return result or self._last_validation()
+
+    def _check_data(self):
+        """Passes that validate once; DataError now rather than after an hour."""
+        counts = []
+        for source in (self.train_source, self.val_source):
+            names = dataset_class(getattr(layers, source.layer).dataset)(source.root, source.split).names
+            counts.append(len(names))
+        count = min(self.options.val_images or counts[1], counts[1])
+        return max(1, count // dict(self.val_source.options).get('batch', 1))
+
+    def _solver(self, sources):
+        self._write_prototxts()
+        seed = self.options.seed + self.run.iteration
+        caffe.set_random_seed(seed)
+        solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
+        if self.run.iteration:
+            self.run.restore(solver)
+            self.run.log(iteration=solver.iter, event='resumed')
+            return solver
+        report = surgery.start(solver.net, [(surgery.read_weights(path), suffix) for path, suffix in sources],
+                               init_missing=self.options.init_missing or not sources, seed=self.options.seed)
+        write_text(self.run.folder / 'surgery.txt', f'{report}\n')
+        if report.missing:
+            raise TrainingError(f'{self.name}: no weights for {", ".join(report.missing)}, and zeros learn '
+                                'nothing; give --weights that hold them, or draw them with --init-missing')
+        return solver
+
+    def _write_prototxts(self):
+        folder, batch = self.run.folder, dict(self.train_source.options).get('batch', 1)
+        drawn = (('seed', self.options.seed), ('position', self.run.iteration * self.iter_size * batch))
+        train = self.train_source._replace(options=(*self.train_source.options, *drawn))
+        val = self.val_source._replace(
+            options=(*self.val_source.options, ('limit', self.options.val_images)))
+        for file, spec in (('train', train_net(self.row, train)), ('val', train_net(self.row, val)),
+                           ('deploy', deploy_net(self.row))):
+            write_text(folder / f'{file}.prototxt', f'name: "{self.name}"\n{spec.to_proto()}')
+        changes = {} if self.options.base_lr is None else {'base_lr': self.options.base_lr}
+        write_text(folder / 'solver.prototxt', solver_prototxt(
+            self.name, train_net=str(folder / 'train.prototxt'), max_iter=self.max_iter,
+            iter_size=self.iter_size, snapshot=0, snapshot_prefix='train', **changes))
+
+    def _iterations(self, solver):
+        """Step to max_iter, one iteration at a time, watching and logging the loss."""
+        recent = deque(maxlen=self.recipe.average_loss)
+        bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
+                   dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
+        images = self.iter_size * dict(self.train_source.options).get('batch', 1)
+        with bar:
+            while solver.iter < self.max_iter:
+                solver.step(1)
+                loss = float(solver.net.blobs['loss'].data)
+                if not math.isfinite(loss):
+                    self.run.log(iteration=solver.iter, event=f'loss is {loss}')
+                    raise TrainingError(
+                        f'{self.name}: the loss is {loss} at iteration {solver.iter}. The learning rate is too '
+                        f'high for these starting weights, or they are not what the net expects; the last '
+                        f'snapshot is of iteration {self.run.iteration}')
+                recent.append(loss)
+                bar.update()
+                if solver.iter % 20 == 0 or solver.iter == self.max_iter:
+                    mean, rate = sum(recent) / len(recent), bar.format_dict['rate'] or 0
+                    bar.set_postfix_str(f'loss {mean:.4g}, {images * rate:.1f} images/s', refresh=False)
+                    self.run.log(iteration=solver.iter, loss=loss, smoothed_loss=mean, lr=solver.lr,
+                                 images_per_second=round(images * rate, 2))
+                yield
+
+    def _validate(self, solver, net, passes):
+        net.share_with(solver.net)
+        matrix, loss = evaluate(net, passes)
+        values = metrics(matrix)
+        self.run.log(iteration=solver.iter, validation=values, validation_loss=loss)
+        tqdm.write(f'{self.name} at iteration {solver.iter}: {format_metrics(values)}', file=sys.stderr)
+        predicted = matrix.sum(0)
+        if (predicted > 0).sum() == 1:
+            tqdm.write(f'WARNING: every pixel is class {predicted.argmax()}. Early in training that is usual; if it '
+                       'stays, the weights were not transplanted (see surgery.txt in the run folder), the labels '
+                       'are wrong, or the learning rate is too low', file=sys.stderr)
+        return values
+
+    def _last_validation(self):
+        found = [record['validation'] for record in self.run.read_log() if 'validation' in record]
+        return found[-1] if found else None
+
+    def _signals(self):
+        return _Signals(self._note_stop)
+
+    def _note_stop(self, number, frame):
+        self._stop = signal.Signals(number).name
+        tqdm.write(f'{self._stop}: finishing this iteration, then a snapshot', file=sys.stderr)
+
+
+class _Signals:
+    """Hands SIGINT and SIGTERM to `handler` for as long as it is entered."""
+
+    def __init__(self, handler):
+        self.handler = handler
+
+    def __enter__(self):
+        self.old = {number: signal.signal(number, self.handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_):
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
+
+
+def weights_of(path):
+    """The caffemodel that `path` means: the file itself, or the newest snapshot of a run folder."""
+    run = Run(path)
+    if run.folder.is_dir():
+        return run.weights()
+    if not run.folder.is_file():
+        raise RunError(f'{path}: no such file of weights, nor a run folder')
+    return run.folder

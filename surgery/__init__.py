@@ -1,0 +1,20 @@
+"""Net surgery: an ILSVRC classifier's weights become an FCN's starting weights.
+
+`cast` reshapes fully connected layers to convolutions, `transplant` copies by name,
+`interp` makes deconvolutions bilinear, and `start` does all of it. `python -m
+surgery` does it to files.
+"""
+
+from .caffemodel import WeightsError, read_weights, write_weights
+from .cast import cast, cast_net, read_spec
+from .fill import bilinear, gaussian, interp
+from .transplant import Report, start, transplant
+
+__all__ = ['Report', 'WeightsError', 'bilinear', 'cast', 'cast_net', 'gaussian', 'interp', 'read_spec',
+           'read_weights', 'save', 'start', 'transplant', 'write_weights']
+
+
+def save(net, path):
+    """Write the weights of caffe.Net `net` to a caffemodel."""
+    write_weights(path, ((name, net.layer_dict[name].type, [blob.data for blob in blobs])
+                         for name, blobs in net.params.items()))

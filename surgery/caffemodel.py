@@ -1,0 +1,177 @@
+"""Caffemodel files, read and written one layer at a time.
+
+protobuf's own reader holds a whole file and a copy of it, more than a gigabyte for
+VGG-16, and Caffe's aborts on a damaged one. Only three messages matter here, so
+their wire format is read directly (protobuf's encoding guide; caffe.proto gives the
+field numbers) and the floats are views of the mapped file.
+"""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+# Field numbers in caffe.proto. Old files hold V1LayerParameter messages in `layers`.
+_LAYER, _V1_LAYER = 100, 2
+_NAME, _TYPE, _BLOBS = 1, 2, 7
+_V1_NAME, _V1_BLOBS = 4, 6
+_LEGACY_DIMS, _DATA, _SHAPE = (1, 2, 3, 4), 5, 7
+_DIM = 1
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class WeightsError(ValueError):
+    """What is wrong with a file of weights, in one line that names it."""
+
+
+def read_weights(path):
+    """Yield (layer name, list of float32 arrays) for every layer of a caffemodel that has weights.
+
+    The arrays are read-only views of the file. Raises WeightsError on a file that
+    is missing, truncated or no caffemodel.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f'{path}: no such file')
+    if path.stat().st_size == 0:
+        raise WeightsError(f'{path}: empty')
+    with path.open('rb') as file:
+        if file.read(8) == b'\x89HDF\r\n\x1a\n':
+            raise WeightsError(f'{path}: an HDF5 file; save it as a binary caffemodel with net.save()')
+        buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    found = False
+    try:
+        for number, value in _fields(buffer):
+            if number in (_LAYER, _V1_LAYER) and isinstance(value, memoryview):
+                name, blobs = _layer(value, *((_NAME, _BLOBS) if number == _LAYER else (_V1_NAME, _V1_BLOBS)))
+                if blobs:
+                    found = True
+                    yield name, blobs
+    except (IndexError, ValueError, struct.error) as error:
+        raise WeightsError(f'{path}: damaged or truncated, or no caffemodel ({error}); fetch it again') from error
+    if not found:
+        raise WeightsError(f'{path}: holds no layer with weights')
+
+
+def write_weights(path, layers):
+    """Write (name, type, list of arrays) triples as a caffemodel that any Caffe reads.
+
+    The file appears whole or not at all.
+    """
+    path = Path(path)
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        with partial.open('wb') as file:
+            for name, kind, blobs in layers:
+                arrays = [np.ascontiguousarray(blob, np.float32) for blob in blobs]
+                heads = [_blob_head(array) for array in arrays]
+                sizes = [len(head) + array.nbytes for head, array in zip(heads, arrays, strict=True)]
+                start = _bytes_field(_NAME, name.encode()) + _bytes_field(_TYPE, kind.encode())
+                tags = [_tag(_BLOBS, _BYTES) + _varint(size) for size in sizes]
+                file.write(_tag(_LAYER, _BYTES) + _varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
+                for tag, head, array in zip(tags, heads, arrays, strict=True):
+                    file.write(tag + head)
+                    file.write(array.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _layer(buffer, name_field, blobs_field):
+    name, blobs = '', []
+    for number, value in _fields(buffer):
+        if number == name_field:
+            name = bytes(value).decode()
+        elif number == blobs_field:
+            blobs.append(_blob(value))
+    return name, blobs
+
+
+def _blob(buffer):
+    shape, legacy, chunks = None, {}, []
+    for number, value in _fields(buffer):
+        if number == _SHAPE:
+            shape = [dim for field, dims in _fields(value) if field == _DIM for dim in _dims(dims)]
+        elif number in _LEGACY_DIMS:
+            legacy[number] = value
+        elif number == _DATA:  # packed, or one four-byte field a float
+            chunks.append(np.frombuffer(value, '<f4'))
+    data = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, '<f4')])
+    if shape is None:
+        shape = [legacy.get(number, 1) for number in _LEGACY_DIMS]
+    return data.reshape(shape)
+
+
+def _dims(value):
+    """The numbers of a repeated integer field: packed bytes, or one value."""
+    if isinstance(value, int):
+        return [value]
+    dims, at = [], 0
+    while at < len(value):
+        dim, at = _read_varint(value, at)
+        dims.append(dim)
+    return dims
+
+
+def _fields(buffer):
+    """Yield (field number, value) of a message; bytes and fixed-size values are memoryviews."""
+    at = 0
+    while at < len(buffer):
+        key, at = _read_varint(buffer, at)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            value, at = _read_varint(buffer, at)
+            yield number, value
+            continue
+        if kind == _BYTES:
+            size, at = _read_varint(buffer, at)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f'wire type {kind} at byte {at}')
+        if at + size > len(buffer):
+            raise ValueError(f'a field of {size} bytes ends past the end')
+        yield number, buffer[at:at + size]
+        at += size
+
+
+def _read_varint(buffer, at):
+    result = shift = 0
+    while True:
+        byte = buffer[at]
+        at += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, at
+        shift += 7
+        if shift > 63:
+            raise ValueError(f'a number too long at byte {at}')
+
+
+def _varint(value):
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _tag(number, kind):
+    return _varint(number << 3 | kind)
+
+
+def _bytes_field(number, value):
+    return _tag(number, _BYTES) + _varint(len(value)) + value
+
+
+def _blob_head(array):
+    """A BlobProto up to its floats: the shape, and the length of what follows."""
+    dims = b''.join(map(_varint, array.shape))
+    shape = _bytes_field(_SHAPE, _bytes_field(_DIM, dims))
+    return shape + _tag(_DATA, _BYTES) + _varint(array.nbytes)

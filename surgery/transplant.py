@@ -1,0 +1,103 @@
+"""Weights of one net into another, by layer name (section 4.1)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .caffemodel import WeightsError
+from .cast import cast
+from .fill import gaussian, interp
+
+
+@dataclass
+class Report:
+    """What became of every layer, by name."""
+
+    copied: list = field(default_factory=list)
+    cast: list = field(default_factory=list)
+    left: list = field(default_factory=list)  # in the file, not in the net
+    interpolated: list = field(default_factory=list)
+    zero: list = field(default_factory=list)  # score layers, which start at zero
+    constant: list = field(default_factory=list)  # fixed scales, which Caffe fills
+    drawn: list = field(default_factory=list)  # Gaussian, asked for by init_missing
+    missing: list = field(default_factory=list)
+
+    def __str__(self):
+        lines = [f'{kind:>12}  {", ".join(names)}' for kind, names in vars(self).items()
+                 if names and kind != 'missing']
+        if self.missing:
+            lines.append(f'WARNING: no weights for {", ".join(self.missing)}; they are zero, and so is all '
+                         'that follows from them. Give the file that has them, or draw them with --init-missing')
+        return '\n'.join(lines)
+
+
+def transplant(net, weights, suffix=''):
+    """Copy weights into the layers of caffe.Net `net` that bear their names plus `suffix`.
+
+    `weights` yields (name, list of arrays), as read_weights does. A fully connected
+    layer is cast to the convolution of its name. Returns a Report whose `missing`
+    holds the layers that got nothing; raises WeightsError where a name is shared
+    and the element counts are not.
+    """
+    report = Report()
+    for source, blobs in weights:
+        name = source + suffix
+        if name not in net.params:
+            report.left.append(source)
+            continue
+        target = net.params[name]
+        if len(blobs) != len(target):
+            raise WeightsError(f'{name}: {len(blobs)} arrays of weights do not fit the {len(target)} of the net')
+        same = True
+        for blob, array in zip(target, blobs, strict=True):
+            try:
+                blob.data[...] = cast(array, blob.data.shape)
+            except WeightsError as error:
+                raise WeightsError(f'{name}: {error}; the nets differ, rename one of the layers') from error
+            same &= _plain(array.shape) == _plain(blob.data.shape)
+        (report.copied if same else report.cast).append(name)
+    got = {*report.copied, *report.cast}
+    report.missing = [name for name in net.params if name not in got]
+    return report
+
+
+def _plain(shape):
+    return tuple(size for size in shape if size != 1)
+
+
+def start(net, sources, init_missing=False, seed=1337):
+    """Make `net`'s starting weights and return the Report.
+
+    `sources` is a list of (weights, suffix). What they do not hold is filled as the
+    paper says: deconvolutions bilinear, score layers zero. With `init_missing` any
+    other layer left over is drawn from Gaussians seeded by `seed`.
+    """
+    total, reports = Report(), []
+    for weights, suffix in sources:
+        reports.append(transplant(net, weights, suffix))
+    for report in reports:
+        total.copied += report.copied
+        total.cast += report.cast
+        total.left += report.left
+    got = {*total.copied, *total.cast}
+    for name in net.params:
+        if name not in got:
+            _kind(total, name, net.layer_dict[name].type).append(name)
+    interp(net, total.interpolated)
+    for name in total.zero:
+        for blob in net.params[name]:
+            blob.data[...] = np.float32(0)
+    if init_missing:
+        gaussian(net, total.missing, seed)
+        total.drawn, total.missing = total.missing, []
+    return total
+
+
+def _kind(report, name, layer_type):
+    if layer_type == 'Deconvolution':
+        return report.interpolated
+    if layer_type == 'Scale':
+        return report.constant
+    if name.startswith('score'):
+        return report.zero
+    return report.missing
