@@ -1,0 +1,71 @@
+# From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
+#   make demo    sets up and runs the paper in miniature
+#   make test    sets up and runs all that CI runs
+# The virtual environment is of /usr/bin/python3, because the distribution's
+# Boost.Python is built for that one.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+# Twice quiet: errors alone.
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
+ENGINE := $(wildcard pycaffe/*.*)
+
+.PHONY: setup demo test lint clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.project
+	@:
+
+demo: setup
+	@$(BIN)/python -m miniature
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each step of the set-up leaves a stamp and is done again when what it reads changes.
+# apt's words go to a log that is shown if it fails.
+$(VENV)/.packages: pycaffe/apt-packages.txt
+	@mkdir -p $(VENV)
+	@missing=; \
+	if command -v apt-get >/dev/null; then \
+	  for name in $$(cat $<); do \
+	    dpkg-query -W -f '$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || missing+=" $$name"; \
+	  done; \
+	else \
+	  echo "setup: no apt-get here: install the equivalents of$$(tr '\n' ' ' <$< | sed 's/^/ /') by hand"; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+	  echo "setup: installing$$missing"; \
+	  log=$$(mktemp); \
+	  { $(SUDO) apt-get --quiet update && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get --quiet install --yes --no-install-recommends $$missing; \
+	  } >"$$log" 2>&1 </dev/null || { cat "$$log" >&2; exit 1; }; \
+	  rm -f "$$log"; \
+	fi
+	@touch $@
+
+$(VENV)/.python: $(VENV)/.packages
+	@test -x $(BIN)/python || /usr/bin/python3 -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.engine: $(VENV)/.python $(ENGINE)
+	@echo "setup: the engine, BVLC Caffe (two minutes on two cores; seconds if built before)"
+	@SECONDS=0; $(PIP) ./pycaffe; echo "setup: the engine took $$SECONDS s"
+	@touch $@
+
+$(VENV)/.project: $(VENV)/.engine pyproject.toml setup.cfg
+	@echo "setup: the project and what it is tested with"
+	@$(PIP) --editable '.[test]'
+	@touch $@
