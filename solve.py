@@ -12,21 +12,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from solvers import (  # before whatever imports caffe
-    DeviceError,
+from command import add_net_options, run
+from data_layers import DATASETS, source_at
+from nets import NETS, find
+from solvers import (
     Options,
     Run,
     RunError,
     Trainer,
-    TrainingError,
     choose_device,
     format_metrics,
     weights_of,
 )
-
-from data_layers import DATASETS, DataError, source_at
-from nets import NETS, find
-from surgery import WeightsError
 
 FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
 
@@ -39,7 +36,6 @@ def parse(arguments=None):
     add('--train-data', metavar='DIR', help='folder of the images to learn from, if another')
     add('--train-split', metavar='SPLIT', help='list of images to learn from')
     add('--val-split', metavar='SPLIT', help='list of images to validate on')
-    add('--weights', metavar='FILE', help='starting weights of the first net: a caffemodel or a run folder')
     add('--init-missing', action='store_true', help='draw what the starting weights lack from seeded Gaussians')
     add('--iterations', type=_positive(int), metavar='N', help="default: the net's recipe")
     add('--base-lr', type=_positive(float), metavar='RATE', help="default: the net's recipe")
@@ -48,8 +44,7 @@ def parse(arguments=None):
     add('--val-every', type=_positive(int), metavar='N', help='iterations between validations')
     add('--val-images', type=_positive(int), metavar='N', help='validate on so many of the images')
     add('--snapshot-every', type=_positive(int), metavar='N', help='iterations between snapshots')
-    add('--gpu', type=int, metavar='ID', help='device to use; −1 for the CPU (default: a GPU if the engine has CUDA)')
-    add('--runs', type=Path, default=Path('runs'), metavar='DIR', help='where run folders lie (default: runs)')
+    add_net_options(parser, weights='starting weights of the first net: a caffemodel or a run folder')
     return parser.parse_args(arguments)
 
 
@@ -92,36 +87,32 @@ def starting_weights(name, runs, given=None):
             raise RunError(f'{file}: no such file, and {name} starts from it; download it from {url}, or name '
                            'other weights with --weights')
         return [(file, '')]
-    run = Run(runs / parent)
-    if not run.snapshots():
-        raise RunError(f'{run.folder}: {parent} is not trained, and {name} starts from it; run `python solve.py '
+    parent_run = Run(runs / parent)
+    if not parent_run.snapshots():
+        raise RunError(f'{parent_run.folder}: {parent} is not trained, and {name} starts from it; run `python solve.py '
                        f'{parent}` first, or name other weights with --weights')
-    return [(run.weights(), '')]
+    return [(parent_run.weights(), '')]
 
 
 def main(arguments=None):
     args = parse(arguments)
-    try:
-        device = choose_device(args.gpu)
-        for index, name in enumerate(args.nets):
-            if not find(name).max_iter:
-                raise RunError(f'{name} is fetched, not trained')
-            trainer = Trainer(name, args.runs / name, options(name, args, device))
-            if trainer.done:
-                print(f'{name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
-                continue
-            sources = []
-            if not trainer.run.snapshots():
-                sources = starting_weights(name, args.runs, args.weights if index == 0 else None)
-            result = trainer.train(sources)
-            if result is None:
-                return 130
-            print(f'{name}: {format_metrics(result)}')
-    except (DataError, DeviceError, RunError, TrainingError, WeightsError, ValueError) as error:
-        print(f'solve.py: {error}', file=sys.stderr)
-        return 2
+    device = choose_device(args.gpu)
+    for index, name in enumerate(args.nets):
+        if not find(name).max_iter:
+            raise RunError(f'{name} is fetched, not trained')
+        trainer = Trainer(name, args.runs / name, options(name, args, device))
+        if trainer.done:
+            print(f'{name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
+            continue
+        sources = []
+        if not trainer.run.snapshots():
+            sources = starting_weights(name, args.runs, args.weights if index == 0 else None)
+        result = trainer.train(sources)
+        if result is None:
+            return 130
+        print(f'{name}: {format_metrics(result)}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

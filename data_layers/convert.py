@@ -4,11 +4,12 @@
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from command import run
 
 from .images import DataError, read_image
 from .palette import voc_palette
@@ -41,18 +42,13 @@ def main():
     parser.add_argument('target', type=Path, metavar='TO', help='folder for the palette PNGs')
     args = parser.parse_args()
     files = sorted(args.source.glob('*.png'))
-    try:
-        if not files:
-            raise DataError(f'{args.source}: no PNG files lie there')
-        args.target.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            save_label(to_indices(read_image(file), file), args.target / file.name)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 2
+    if not files:
+        raise DataError(f'{args.source}: no PNG files lie there')
+    args.target.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        save_label(to_indices(read_image(file), file), args.target / file.name)
     print(f'{len(files)} labels in {args.target}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

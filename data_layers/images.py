@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from command import UserError
+
 VOID = 255
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """What is wrong with a user's file, in one line that names it and says how to mend it."""
 
 

@@ -4,6 +4,8 @@ A net is a trunk and a head (`table.NETS`) spelled in one vocabulary
 (`vocabulary`). `python nets/NAME/net.py` writes its prototxts beside itself.
 """
 
+import engine  # noqa: F401  (readies caffe for import)
+
 from .table import NETS, Net, find
 from .write import FOLDER, deploy_net, prototxts, train_net, write_net
 

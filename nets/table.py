@@ -6,6 +6,8 @@ the others.
 
 from typing import NamedTuple
 
+from command import UserError
+
 from . import heads
 from .alexnet import ALEXNET
 from .googlenet import GOOGLENET
@@ -56,7 +58,7 @@ NETS = {
 
 
 def find(name):
-    """The row of net `name`; ValueError names the nets there are."""
+    """The row of net `name`; UserError names the nets there are."""
     if name not in NETS:
-        raise ValueError(f"no net is named '{name}'; the nets are: {', '.join(NETS)}")
+        raise UserError(f"no net is named '{name}'; the nets are: {', '.join(NETS)}")
     return NETS[name]

@@ -3,13 +3,14 @@
 `python -m solvers` writes the solver file of every net, for plain Caffe.
 """
 
-from .engine import DeviceError, choose_device, versions  # first: it readies caffe for import
-from .evaluate import evaluate, predict
+from engine import DeviceError, choose_device, versions
+
+from .evaluate import evaluate, load_net, predict
 from .metrics import class_iou, confusion, format_metrics, metrics
 from .recipes import RECIPES, Recipe, solver_prototxt
 from .run import Run, RunError
 from .train import Options, Trainer, TrainingError, weights_of
 
 __all__ = ['RECIPES', 'DeviceError', 'Options', 'Recipe', 'Run', 'RunError', 'Trainer', 'TrainingError',
-           'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'metrics', 'predict',
+           'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'load_net', 'metrics', 'predict',
            'solver_prototxt', 'versions', 'weights_of']

@@ -1,8 +1,25 @@
 """Scores a net on the images its data layer feeds (section 5)."""
 
+import tempfile
+
+import caffe
 import numpy as np
 
+from surgery import WeightsError, read_weights, transplant
+
 from .metrics import confusion
+
+
+def load_net(spec, weights):
+    """The caffe.Net of a NetSpec, to test, with the weights of a caffemodel; WeightsError if some are missing."""
+    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
+        file.write(str(spec.to_proto()))
+        file.flush()
+        net = caffe.Net(file.name, caffe.TEST)
+    report = transplant(net, read_weights(weights))
+    if report.missing:
+        raise WeightsError(f'{weights}: has no weights for {", ".join(report.missing)}; it is of another net')
+    return net
 
 
 def predict(scores):

@@ -19,10 +19,12 @@ import shutil
 import time
 from pathlib import Path
 
+from command import UserError
+
 KEPT = 3
 
 
-class RunError(ValueError):
+class RunError(UserError):
     """A run folder cannot be used as asked, in one line with the mend."""
 
 

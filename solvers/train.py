@@ -10,17 +10,18 @@ import caffe
 from tqdm import tqdm
 
 import surgery
+from command import UserError
 from data_layers import DATASETS, dataset_class, layers
+from engine import versions
 from nets import deploy_net, find, train_net
 
-from .engine import versions
 from .evaluate import evaluate
 from .metrics import format_metrics, metrics
 from .recipes import recipe_of, solver_prototxt
 from .run import Run, RunError, write_text
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """Training cannot go on, in one line with the likely cause."""
 
 
@@ -101,8 +102,6 @@ class Trainer:
 
     def _solver(self, sources):
         self._write_prototxts()
-        seed = self.options.seed + self.run.iteration
-        caffe.set_random_seed(seed)
         solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
         if self.run.iteration:
             self.run.restore(solver)
@@ -136,16 +135,14 @@ class Trainer:
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
         images = self.iter_size * dict(self.train_source.options).get('batch', 1)
+        losses = self._watch_loss(solver)
         with bar:
             while solver.iter < self.max_iter:
+                losses.clear()
+                # Dropout depends on the seed and the iteration alone: going on is as not stopping.
+                caffe.set_random_seed(self.options.seed + solver.iter)
                 solver.step(1)
-                loss = float(solver.net.blobs['loss'].data)
-                if not math.isfinite(loss):
-                    self.run.log(iteration=solver.iter, event=f'loss is {loss}')
-                    raise TrainingError(
-                        f'{self.name}: the loss is {loss} at iteration {solver.iter}. The learning rate is too '
-                        f'high for these starting weights, or they are not what the net expects; the last '
-                        f'snapshot is of iteration {self.run.iteration}')
+                loss = sum(losses) / len(losses)
                 recent.append(loss)
                 bar.update()
                 if solver.iter % 20 == 0 or solver.iter == self.max_iter:
@@ -154,6 +151,28 @@ class Trainer:
                     self.run.log(iteration=solver.iter, loss=loss, smoothed_loss=mean, lr=solver.lr,
                                  images_per_second=round(images * rate, 2))
                 yield
+
+    def _watch_loss(self, solver):
+        """A list that gets the loss of every forward pass. One that is not finite raises
+        TrainingError before the backward pass: Caffe's max pooling notes no place for
+        the maximum of NaNs, and its backward would then write outside its array.
+        """
+        losses, last = [], len(solver.net.layers) - 1
+
+        def after_forward(index):
+            if index != last:
+                return
+            loss = float(solver.net.blobs['loss'].data)
+            if not math.isfinite(loss):
+                self.run.log(iteration=solver.iter, event=f'loss is {loss}')
+                raise TrainingError(
+                    f'{self.name}: the loss is {loss} at iteration {solver.iter}. The learning rate is too high for '
+                    'these starting weights, or they are not what the net expects; the last snapshot is of '
+                    f'iteration {self.run.iteration}')
+            losses.append(loss)
+
+        solver.net.after_forward(after_forward)
+        return losses
 
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)

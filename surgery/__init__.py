@@ -5,6 +5,8 @@
 surgery` does it to files.
 """
 
+import engine  # noqa: F401  (readies caffe for import)
+
 from .caffemodel import WeightsError, read_weights, write_weights
 from .cast import cast, cast_net, read_spec
 from .fill import bilinear, gaussian, interp

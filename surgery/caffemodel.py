@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from command import UserError
+
 # Field numbers in caffe.proto. Old files hold V1LayerParameter messages in `layers`.
 _LAYER, _V1_LAYER = 100, 2
 _NAME, _TYPE, _BLOBS = 1, 2, 7
@@ -23,7 +25,7 @@ _DIM = 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError):
     """What is wrong with a file of weights, in one line that names it."""
 
 

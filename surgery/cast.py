@@ -16,13 +16,17 @@ def cast(blob, shape):
     outputs differ.
     """
     shape = tuple(shape)
-    old = tuple(blob.shape)
-    while len(old) > 1 and old[0] == 1:  # Old files write a matrix as 1×1×out×in.
-        old = old[1:]
-    outputs = next((size for size in shape if size != 1), 1)
-    if blob.size != np.prod(shape) or next((size for size in old if size != 1), 1) != outputs:
+    if blob.size != np.prod(shape) or strip(blob.shape)[0] != strip(shape)[0]:
         raise WeightsError(f'weights of shape {tuple(blob.shape)} do not fit {shape}')
     return blob.reshape(shape)
+
+
+def strip(shape):
+    """`shape` without leading ones: old files write a matrix as 1×1×out×in."""
+    shape = tuple(shape)
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def cast_net(net, spec):

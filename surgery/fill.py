@@ -20,7 +20,7 @@ def interp(net, names):
     for name in names:
         weights = net.params[name][0].data
         outputs, inputs, height, width = weights.shape
-        if height != width or outputs not in (inputs, 1) and inputs != 1:
+        if height != width or (outputs not in (inputs, 1) and inputs != 1):
             raise ValueError(f'{name}: a deconvolution of shape {weights.shape} cannot interpolate; '
                              'it needs as many outputs as inputs, and a square kernel')
         weights[...] = 0
@@ -37,12 +37,23 @@ def gaussian(net, names, seed):
     leaves it is of order one. The same seed gives the same weights.
     """
     rng = np.random.default_rng(seed)
+    pixels = _pixels(net)
     for name in names:
         weights, *biases = net.params[name]
         fan_in = weights.data[0].size
         scale = np.sqrt(2 / fan_in)
-        if net.bottom_names[name][0] in net.inputs:
+        if net.bottom_names[name][0] in pixels:
             scale /= 64
         weights.data[...] = rng.standard_normal(weights.data.shape, np.float32) * scale
         for bias in biases:
             bias.data[...] = 0
+
+
+def _pixels(net):
+    """Names of the blobs that hold pixels: what layers without bottoms give, and Caffe's copies of it."""
+    blobs = set()
+    for name, layer in net.layer_dict.items():
+        bottoms = net.bottom_names[name]
+        if not bottoms or layer.type == 'Split' and bottoms[0] in blobs:
+            blobs.update(net.top_names[name])
+    return blobs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .caffemodel import WeightsError
-from .cast import cast
+from .cast import cast, strip
 from .fill import gaussian, interp
 
 
@@ -39,7 +39,7 @@ def transplant(net, weights, suffix=''):
     holds the layers that got nothing; raises WeightsError where a name is shared
     and the element counts are not.
     """
-    report = Report()
+    report = Report(missing=list(net.params))
     for source, blobs in weights:
         name = source + suffix
         if name not in net.params:
@@ -54,15 +54,10 @@ def transplant(net, weights, suffix=''):
                 blob.data[...] = cast(array, blob.data.shape)
             except WeightsError as error:
                 raise WeightsError(f'{name}: {error}; the nets differ, rename one of the layers') from error
-            same &= _plain(array.shape) == _plain(blob.data.shape)
+            same &= strip(array.shape) == strip(blob.data.shape)
         (report.copied if same else report.cast).append(name)
-    got = {*report.copied, *report.cast}
-    report.missing = [name for name in net.params if name not in got]
+        report.missing.remove(name)
     return report
-
-
-def _plain(shape):
-    return tuple(size for size in shape if size != 1)
 
 
 def start(net, sources, init_missing=False, seed=1337):
@@ -72,10 +67,9 @@ def start(net, sources, init_missing=False, seed=1337):
     paper says: deconvolutions bilinear, score layers zero. With `init_missing` any
     other layer left over is drawn from Gaussians seeded by `seed`.
     """
-    total, reports = Report(), []
+    total = Report()
     for weights, suffix in sources:
-        reports.append(transplant(net, weights, suffix))
-    for report in reports:
+        report = transplant(net, weights, suffix)
         total.copied += report.copied
         total.cast += report.cast
         total.left += report.left

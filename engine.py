@@ -1,9 +1,11 @@
 """The engine, as the commands want it: quiet, on its fastest kernels, on a chosen device.
 
-Import this before caffe: glog and OpenBLAS read their settings once, as they load.
+glog and OpenBLAS read their settings once, as caffe loads them. So every package of
+ours that imports caffe imports this first.
 """
 
 import os
+import platform
 from pathlib import Path
 
 # Caffe's own log tells every layer of every net; ours tells the run.
@@ -31,9 +33,13 @@ if 'OPENBLAS_CORETYPE' not in os.environ and (_core := _openblas_core()):
     os.environ['OPENBLAS_CORETYPE'] = _core
 
 import caffe  # noqa: E402
+import numpy as np  # noqa: E402
+from caffe import _build  # noqa: E402
+
+from command import UserError  # noqa: E402
 
 
-class DeviceError(ValueError):
+class DeviceError(UserError):
     """The engine cannot compute on the device asked for."""
 
 
@@ -43,13 +49,12 @@ def choose_device(gpu=None):
     `gpu` is a device's number, or None for the first if the engine has CUDA, else
     the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA.
     """
-    has_cuda = _has_cuda()
     if gpu is None:
-        gpu = 0 if has_cuda else -1
+        gpu = 0 if _build.CUDA else -1
     if gpu < 0:
         caffe.set_mode_cpu()
         return 'cpu'
-    if not has_cuda:
+    if not _build.CUDA:
         raise DeviceError(f'--gpu {gpu}: this Caffe was built for the CPU alone; leave the option out, or '
                           'build the engine for CUDA')
     caffe.set_device(gpu)
@@ -57,17 +62,8 @@ def choose_device(gpu=None):
     return f'gpu {gpu}'
 
 
-def _has_cuda():
-    from caffe import _build
-    return _build.CUDA
-
-
 def versions():
     """What a run's results depend on, as a dictionary for its log."""
-    import platform
-
-    import numpy as np
-    from caffe import _build
     return {'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
             'python': platform.python_version(), 'numpy': np.__version__,
             'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice')}

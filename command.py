@@ -1,0 +1,28 @@
+"""What the commands share: options, and how a user's mistake ends one."""
+
+import sys
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend. Its one line names the file, the value and the mend."""
+
+
+def run(main):
+    """Call `main` and exit with what it returns, or with 2 and one line if the user must mend something."""
+    try:
+        status = main()
+    except (UserError, OSError) as error:
+        program = Path(sys.argv[0])
+        print(f'{program.name if program.stem != "__main__" else program.parent.name}: {error}', file=sys.stderr)
+        status = 2
+    sys.exit(status)
+
+
+def add_net_options(parser, weights):
+    """Add --weights, described by `weights`, --gpu and --runs to an argparse parser."""
+    parser.add_argument('--weights', metavar='FILE', help=weights)
+    parser.add_argument('--gpu', type=int, metavar='ID',
+                        help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)')
+    parser.add_argument('--runs', type=Path, default=Path('runs'), metavar='DIR',
+                        help='where run folders lie (default: runs)')

@@ -1,0 +1,243 @@
+"""The data layers in real Caffe, their order, and what bad data gets."""
+
+import json
+import os
+import signal
+import time
+
+import caffe
+import numpy as np
+import pytest
+from caffe import NetSpec
+from caffe import layers as L
+from PIL import Image
+from scipy.io import savemat
+
+from data_layers import SBD, VOC, DataError, source_at, to_blob, voc_palette
+from data_layers.convert import save_label, to_indices
+from data_layers.images import read_image
+from data_layers.prefetch import Prefetcher, limited, order
+from nets import find
+
+
+def make_net(path, phase=caffe.TRAIN, layer='VOCSegDataLayer', **param):
+    n = NetSpec()
+    n.data, n.label = L.Python(module='data_layers.layers', layer=layer, param_str=json.dumps(param), ntop=2)
+    path.write_text(str(n.to_proto()))
+    return caffe.Net(str(path), phase)
+
+
+def test_blobs_are_the_images_and_labels_in_order(voc, tmp_path):
+    net = make_net(tmp_path / 'n.prototxt', caffe.TEST, root=str(voc), split='train')
+    dataset = VOC(voc, 'train')
+    for name in [*dataset.names, dataset.names[0]]:
+        net.forward()
+        rgb = np.asarray(Image.open(voc / 'JPEGImages' / f'{name}.jpg')).astype(float)
+        label = np.asarray(Image.open(voc / 'SegmentationClass' / f'{name}.png'))
+        data = net.blobs['data'].data
+        assert data.shape == (1, 3, *label.shape)
+        for channel, mean in enumerate((104.00699, 116.66877, 122.67892)):  # blue, green, red
+            np.testing.assert_allclose(data[0, channel], rgb[..., 2 - channel] - mean, atol=1e-4)
+        assert net.blobs['label'].data.shape == (1, 1, *label.shape)
+        assert (net.blobs['label'].data[0, 0] == label).all()
+
+
+def test_each_epoch_is_a_permutation_that_any_position_can_enter():
+    count = 7
+    steps = order(count, seed=3, shuffle=True)
+    seen = [next(steps) for _ in range(3 * count)]
+    epochs = [[index for epoch, index in seen if epoch == e] for e in range(3)]
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    for position in (0, 4, 7, 11):
+        late = order(count, 3, True, position)
+        assert [next(late) for _ in range(5)] == seen[position:position + 5]
+    other = order(count, 4, True)
+    assert [next(other)[1] for _ in range(2 * count)] != [index for _, index in seen[:2 * count]]
+
+
+def test_order_ignores_the_global_generator(voc, tmp_path):
+    labels = []
+    for state in (0, 1):
+        np.random.seed(state)
+        net = make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', seed=5)
+        labels.append([])
+        for _ in range(12):
+            net.forward()
+            labels[-1].append(net.blobs['data'].data.shape)
+    assert labels[0] == labels[1] and len(set(labels[0][:6])) == 6
+
+
+def test_limit_spreads_evenly():
+    assert limited(list('abcdefgh'), 4) == list('aceg')
+    assert limited(list('abc'), 9) == list('abc') == limited(list('abc'), None)
+
+
+def test_sbd(tmp_path):
+    root = tmp_path / 'sbd'
+    for folder in ('img', 'cls'):
+        (root / folder).mkdir(parents=True)
+    label = np.arange(48, dtype=np.uint8).reshape(6, 8) % 21
+    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(root / 'img' / 'a.jpg')
+    (root / 'train.txt').write_text('a\n')
+    savemat(root / 'cls' / 'a.mat', {'GTcls': {'Boundaries': 0, 'Segmentation': label, 'CategoriesPresent': 0}})
+    image, read = SBD(root, 'train').pair('a')
+    assert (read == label).all() and image.shape == (6, 8, 3)
+    net = make_net(tmp_path / 'n.prototxt', layer='SBDDSegDataLayer', root=str(root), split='train')
+    net.forward()
+    assert (net.blobs['label'].data[0, 0] == label).all()
+    (root / 'cls' / 'a.mat').write_bytes(b'MATLAB 5.0 nonsense' * 20)
+    with pytest.raises(DataError, match=r'a\.mat: no GTcls'):
+        SBD(root, 'train').pair('a')
+
+
+def spoil(voc, kind):
+    """Spoil the first training example; return the file that must be named and a word of the message."""
+    jpeg, png = voc / 'JPEGImages' / '2007_000000.jpg', voc / 'SegmentationClass' / '2007_000000.png'
+    label = np.array(Image.open(png))
+    if kind == 'missing image':
+        jpeg.unlink()
+        return jpeg, 'no such file'
+    if kind == 'truncated image':
+        jpeg.write_bytes(jpeg.read_bytes()[:-300])
+        return jpeg, 'truncated'
+    if kind == 'text for an image':
+        jpeg.write_text('<html>')
+        return jpeg, 'not an image'
+    if kind == 'empty label':
+        png.write_bytes(b'')
+        return png, 'not an image'
+    if kind == 'other size':
+        save_label(label[1:], png)
+        return png, 'must be equal'
+    if kind == 'value out of range':
+        label[5, 5] = 21
+        save_label(label, png)
+        return png, r'\[21\] are outside 0–20'
+    if kind == 'RGB label':
+        Image.fromarray(voc_palette()[label]).save(png)
+        return png, 'python -m data_layers.convert'
+    Image.new('L', (20_000, 2)).save(png)
+    return png, 'scale it down'
+
+
+@pytest.mark.parametrize('kind', [
+    'missing image', 'truncated image', 'text for an image', 'empty label', 'other size', 'value out of range',
+    'RGB label', 'absurd size'])
+def test_bad_examples_are_named_before_caffe_sees_them(kind, voc, tmp_path):
+    file, words = spoil(voc, kind)
+    with pytest.raises(DataError, match=words) as caught:
+        net = make_net(tmp_path / 'n.prototxt', caffe.TEST, root=str(voc), split='train')
+        net.forward()
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(('param', 'words'), [
+    ('not json', 'not JSON'), ('[1]', 'not a JSON object'), ('{"root": "."}', "needs 'split'"),
+    ('{"root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
+    ('{"root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
+    ('{"root": ".", "split": "x", "batch": 0}', 'batch is 0'),
+    ('{"root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
+    ('{"root": ".", "split": "nowhere"}', "no split 'nowhere'"),
+    ('__import__("os").system("true")', 'not JSON'),
+])
+def test_bad_param_str(param, words, tmp_path):
+    n = NetSpec()
+    n.data, n.label = L.Python(module='data_layers.layers', layer='VOCSegDataLayer', param_str=param, ntop=2)
+    (tmp_path / 'n.prototxt').write_text(str(n.to_proto()))
+    with pytest.raises(DataError, match=words):
+        caffe.Net(str(tmp_path / 'n.prototxt'), caffe.TRAIN)
+
+
+def test_a_list_cannot_lead_out_of_its_folder(voc):
+    (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_text('../../etc/passwd\n')
+    with pytest.raises(DataError, match='not the bare name'):
+        VOC(voc, 'bad')
+    (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_text(' \n')
+    with pytest.raises(DataError, match='the list is empty'):
+        VOC(voc, 'bad')
+
+
+def test_images_of_two_sizes_make_no_batch(voc, tmp_path):
+    with pytest.raises(DataError, match='iter_size'):
+        make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', batch=2)
+
+
+SPEC = dict(dataset='VOC', split='train', seed=1, shuffle=False, position=0, batch=1, limit=None)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f'/proc/{pid}/stat') as file:
+        return file.read().rpartition(')')[2].split()[0] != 'Z'
+
+
+def test_the_reading_process_dies_with_its_parent(voc, command, tmp_path):
+    """Its parent is killed outright, while it waits to be read."""
+    script = tmp_path / 'parent.py'
+    script.write_text(
+        'import json, os, signal, sys\nfrom data_layers.prefetch import Prefetcher\n'
+        'reader = Prefetcher(json.loads(sys.argv[1]))\nnext(reader)\n'
+        'print(reader._child.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n')
+    result = command(script, json.dumps(SPEC | {'root': str(voc)}), env=os.environ | {'PYTHONPATH': os.getcwd()})
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    pid = int(result.stdout)
+    deadline = time.time() + 10
+    while alive(pid) and time.time() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
+    reader = Prefetcher(SPEC | {'root': str(voc)})
+    next(reader)
+    os.kill(reader._child.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match='ended'):
+        for _ in range(3):
+            next(reader)
+    reader.close()
+
+
+def test_colours_become_indices(tmp_path):
+    label = np.array([[0, 1, 20], [255, 7, 0]], np.uint8)
+    assert (to_indices(voc_palette()[label]) == label).all()
+    with pytest.raises(DataError, match=r'\(1, 2, 3\) at x=1, y=0'):
+        to_indices(np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8), 'x.png')
+
+
+def test_convert_command(tmp_path, command):
+    (tmp_path / 'rgb').mkdir()
+    label = np.array([[0, 5], [255, 20]], np.uint8)
+    Image.fromarray(voc_palette()[label]).save(tmp_path / 'rgb' / 'a.png')
+    result = command('-m', 'data_layers.convert', tmp_path / 'rgb', tmp_path / 'out')
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / 'out' / 'a.png') as image:
+        assert image.mode == 'P' and (np.asarray(image) == label).all()
+    empty = command('-m', 'data_layers.convert', tmp_path / 'nowhere', tmp_path / 'out')
+    assert empty.returncode == 2 and 'no PNG files' in empty.stderr
+
+
+def test_grey_and_cmyk_photos_are_read_as_rgb(tmp_path):
+    for mode in ('L', 'CMYK', 'RGBA', 'I;16'):
+        file = tmp_path / ('a.jpg' if mode == 'CMYK' else 'a.png')
+        Image.new(mode, (5, 4)).save(file)
+        assert read_image(file).shape == (4, 5, 3)
+    assert to_blob(np.zeros((4, 5, 3), np.uint8), (1, 2, 3))[:, 0, 0].tolist() == [-1, -2, -3]
+
+
+def test_source_at_tells_layouts_apart(voc, tmp_path):
+    from data_layers import DATASETS
+    assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).layer == 'VOCSegDataLayer'
+    with pytest.raises(DataError, match='neither VOC'):
+        source_at(DATASETS['voc'].train, tmp_path)
+
+
+def test_the_real_images_pass_every_check(shared):
+    dataset = VOC(shared('data/voc'), 'seg11valid')
+    assert len(dataset.names) == 252
+    for name in dataset.names[::25]:
+        image, label = dataset.pair(name)
+        assert image.shape[:2] == label.shape

@@ -1,0 +1,176 @@
+"""Training in real Caffe: solver files, the loop, snapshots, going on, and what stops it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+import nets
+from conftest import ROOT, make_voc
+from nets import NETS
+from solvers import Options, Run, RunError, Trainer, TrainingError, solver_prototxt
+from surgery import read_weights
+
+TRAINED = [name for name, row in NETS.items() if row.max_iter]
+
+
+@pytest.fixture(scope='module')
+def mini(tmp_path_factory):
+    """A few images of the miniature's size and classes."""
+    root = tmp_path_factory.mktemp('mini')
+    make_voc(root, [f'{i:04}' for i in range(8)], classes=len(nets_classes()), size=(56, 64))
+    return make_voc(root, [f'v{i:03}' for i in range(3)], classes=len(nets_classes()), split='val', size=(56, 64))
+
+
+def nets_classes():
+    from data_layers import DATASETS
+    return DATASETS['mini'].classes
+
+
+def trainer(folder, root, name='mini-fcn32s', **options):
+    from data_layers import DATASETS
+    dataset = DATASETS[nets.find(name).data]
+    options = dict(max_iter=6, val_every=3, snapshot_every=2, init_missing=True, base_lr=1e-7) | options
+    return Trainer(name, folder / name, Options(
+        train=dataset.train._replace(root=str(root)), val=dataset.val._replace(root=str(root)), **options))
+
+
+@pytest.mark.parametrize('name', TRAINED)
+def test_committed_solvers_are_what_the_recipes_write(name):
+    text = (ROOT / 'solvers' / f'{name}.prototxt').read_text()
+    assert text == solver_prototxt(name), 'run python -m solvers'
+    solver = text_format.Parse(text, caffe_pb2.SolverParameter())
+    assert (ROOT / solver.train_net).is_file()
+
+
+@pytest.mark.parametrize(('name', 'base_lr', 'momentum', 'iter_size', 'max_iter'), [
+    ('voc-fcn32s', 1e-10, 0.99, 1, 100_000), ('voc-fcn16s', 1e-12, 0.99, 1, 100_000),
+    ('voc-fcn8s', 1e-14, 0.99, 1, 100_000), ('voc-fcn8s-atonce', 1e-10, 0.99, 1, 300_000),
+    ('voc-fcn-alexnet', 1e-4, 0.9, 20, 100_000)])
+def test_recipes_are_the_papers(name, base_lr, momentum, iter_size, max_iter):
+    solver = text_format.Parse(solver_prototxt(name), caffe_pb2.SolverParameter())
+    assert solver.base_lr == pytest.approx(base_lr) and solver.momentum == pytest.approx(momentum)
+    assert (solver.iter_size, solver.max_iter, solver.lr_policy) == (iter_size, max_iter, 'fixed')
+    assert solver.weight_decay == pytest.approx(0.0005) and solver.average_loss == 20
+
+
+def test_plain_caffe_accepts_a_solver_file(mini, tmp_path, monkeypatch):
+    """As it stands, from the repository's root, with the data where the net looks for it."""
+    for folder in ('nets', 'solvers', 'data_layers'):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'mini').symlink_to(mini)
+    (tmp_path / 'runs' / 'mini-fcn32s').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    solver = caffe.get_solver('solvers/mini-fcn32s.prototxt')
+    solver.step(1)
+    assert solver.iter == 1 and np.isfinite(solver.net.blobs['loss'].data)
+
+
+def test_a_run_learns_and_leaves_all_it_says(mini, tmp_path):
+    run = trainer(tmp_path, mini, max_iter=40, val_every=20, snapshot_every=10)
+    result = run.train([])
+    assert set(result) == {'pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'}
+    folder = tmp_path / 'mini-fcn32s'
+    assert {file.name for file in folder.iterdir()} == {
+        'run.json', 'train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt',
+        'log.jsonl', 'snapshots'}
+    records = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
+    losses = [record['smoothed_loss'] for record in records if 'smoothed_loss' in record]
+    assert losses[-1] < losses[0]
+    assert [record['iteration'] for record in records if 'validation' in record] == [20, 40]
+    about = json.loads((folder / 'run.json').read_text())
+    assert about['settings']['seed'] == 1337 and '99bd997' in about['versions']['caffe']
+    assert [iteration for iteration, _ in run.run.snapshots()] == [20, 30, 40]
+    assert run.done and 'WARNING' not in (folder / 'surgery.txt').read_text()
+
+
+def test_going_on_is_as_not_stopping(mini, tmp_path):
+    """Two runs, one of them interrupted, end with the same bits."""
+    def weights(folder, stops):
+        for stop in stops:
+            run = trainer(folder, mini, max_iter=stop)
+            run.train([])
+        return {name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(run.run.weights())}
+    whole, parts = weights(tmp_path / 'whole', [6]), weights(tmp_path / 'parts', [4, 6])
+    train = (tmp_path / 'parts' / 'mini-fcn32s' / 'train.prototxt').read_text()
+    assert json.loads(text_format.Parse(train, caffe_pb2.NetParameter()).layer[0].python_param.param_str)[
+        'position'] == 4
+    for name, blobs in whole.items():
+        for a, b in zip(blobs, parts[name], strict=True):
+            assert (a == b).all(), name
+
+
+def test_a_run_may_be_moved(mini, tmp_path):
+    trainer(tmp_path / 'here', mini, max_iter=2).train([])
+    (tmp_path / 'here').rename(tmp_path / 'there')
+    run = trainer(tmp_path / 'there', mini, max_iter=4)
+    run.train([])
+    assert run.run.iteration == 4
+
+
+def test_a_run_is_not_continued_with_other_settings(mini, tmp_path):
+    trainer(tmp_path, mini, max_iter=2).train([])
+    with pytest.raises(RunError, match='this run has seed 1337, not 7'):
+        trainer(tmp_path, mini, max_iter=4, seed=7).train([])
+
+
+def test_missing_weights_stop_a_run_before_it_learns_nothing(mini, tmp_path):
+    model = tmp_path / 'x.caffemodel'
+    from surgery import write_weights
+    write_weights(model, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
+    with pytest.raises(TrainingError, match='no weights for conv2_1, .*--init-missing'):
+        trainer(tmp_path, mini, init_missing=False).train([(model, '')])
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_cause(mini, tmp_path):
+    with pytest.raises(TrainingError, match=r'the loss is (nan|inf) at iteration \d+. The learning rate is too high'):
+        trainer(tmp_path, mini, base_lr=1e6, max_iter=60).train([])
+
+
+def test_predicting_one_class_warns(mini, tmp_path, capsys):
+    trainer(tmp_path, mini, base_lr=1e-46, max_iter=1).train([])
+    assert 'WARNING: every pixel is class 0' in capsys.readouterr().err
+
+
+def test_a_half_written_snapshot_is_cleared_away(mini, tmp_path):
+    run = trainer(tmp_path, mini, max_iter=2)
+    run.train([])
+    partial = run.run.snapshot_folder / '.partial-1'
+    partial.mkdir()
+    (partial / 'train_iter_4.caffemodel').write_bytes(b'half')
+    again = trainer(tmp_path, mini, max_iter=4)
+    again.train([])
+    assert not partial.exists() and again.run.iteration == 4
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_snapshots_and_leaves(number, mini, tmp_path):
+    script = [sys.executable, 'solve.py', 'mini-fcn32s', '--data', str(mini), '--runs', str(tmp_path),
+              '--iterations', '100000', '--init-missing', '--val-every', '100000', '--base-lr', '1e-9']
+    # mini-fcn32s starts from a trained classifier: give it drawn weights.
+    weights = tmp_path / 'w.caffemodel'
+    from surgery import write_weights
+    write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
+    with subprocess.Popen([*script, '--weights', str(weights)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        log = tmp_path / 'mini-fcn32s' / 'log.jsonl'
+        deadline = time.time() + 60
+        while not log.exists() and time.time() < deadline and process.poll() is None:
+            time.sleep(0.1)
+        os.kill(process.pid, number)
+        start = time.time()
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert time.time() - start < 10
+    run = Run(tmp_path / 'mini-fcn32s')
+    assert run.iteration > 0
+    assert list(read_weights(run.weights()))
+    assert json.loads(log.read_text().splitlines()[-1])['event'] == f'stopped by {number.name}'
