@@ -61,9 +61,9 @@ def output_names(files):
     return names
 
 
-def segment(net, image, mean):
-    """H×W uint8 labels of an H×W×3 RGB image, by a deploy net."""
-    blob = to_blob(image, mean)
+def segment(net, image, dataset):
+    """H×W uint8 labels of an H×W×3 RGB image, by a deploy net of a DataSet."""
+    blob = to_blob(image, dataset.mean, dataset.scale)
     net.blobs['data'].reshape(1, *blob.shape)
     net.blobs['data'].data[0] = blob
     net.forward()
@@ -109,7 +109,7 @@ def main(arguments=None):
     args.out.mkdir(parents=True, exist_ok=True)
     for file, name in tqdm(list(zip(files, names, strict=True)), unit='image', dynamic_ncols=True):
         image = read_image(file, rotate=True)
-        label = segment(net, image, dataset.mean)
+        label = segment(net, image, dataset)
         save_label(label, args.out / f'{name}.png')
         overlay(image, label, dataset.classes).save(args.out / f'{name}_overlay.jpg', quality=92)
     print(f'{len(files)} images in {args.out}')

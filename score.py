@@ -93,6 +93,11 @@ def score_folders(args, classes):
     return matrix
 
 
+def score_labels(truths, predictions, classes):
+    """The four metrics over pairs of label arrays."""
+    return metrics(sum(confusion(*pair, classes) for pair in zip(truths, predictions, strict=True)))
+
+
 def report(matrix, names):
     """The table that is printed: the four metrics, then each class's IU in percent."""
     lines = [format_metrics(metrics(matrix)), '']

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .images import VOID, DataError, open_image, read_image, read_label, to_blob
-from .mini import Mini, MiniPatches
+from .mini import Mini, MiniObjects
 from .palette import voc_palette
 from .sbd import SBD
 from .voc import VOC
 
-__all__ = ['DATASETS', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniPatches', 'Source',
+__all__ = ['DATASETS', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniObjects', 'Source',
            'dataset_class', 'open_image', 'read_image', 'read_label', 'source_at', 'to_blob', 'voc_palette']
 
 
@@ -33,12 +33,14 @@ class Source(NamedTuple):
 
 class DataSet(NamedTuple):
     """What nets, scores and pictures need to know of a data set: its class names by
-    label, its BGR mean, and the sources it is learned from and validated on."""
+    label, its BGR mean, what pixels are multiplied by, and the sources it is learned
+    from and validated on."""
 
     classes: tuple
     mean: tuple
     train: Source | None = None
     val: Source | None = None
+    scale: float = 1.0
 
 
 DATASETS = {
@@ -49,13 +51,13 @@ DATASETS = {
                    Source('VOCSegDataLayer', 'data/voc', 'seg11valid')),
     'mini': DataSet(Mini.classes, Mini.mean,
                     Source('MiniSegDataLayer', 'data/mini', 'train'),
-                    Source('MiniSegDataLayer', 'data/mini', 'val')),
-    'mini-patches': DataSet(Mini.classes, Mini.mean,
-                            Source('MiniPatchDataLayer', 'data/mini', 'train', (('batch', 16),)),
-                            Source('MiniPatchDataLayer', 'data/mini', 'val', (('batch', 16),))),
+                    Source('MiniSegDataLayer', 'data/mini', 'val'), Mini.scale),
+    'mini-objects': DataSet(Mini.classes, Mini.mean,
+                            Source('MiniObjectDataLayer', 'data/mini', 'train', (('batch', 16),)),
+                            Source('MiniObjectDataLayer', 'data/mini', 'val', (('batch', 16),)), Mini.scale),
 }
 
-_CLASSES = {'VOC': VOC, 'SBD': SBD, 'Mini': Mini, 'MiniPatches': MiniPatches}
+_CLASSES = {'VOC': VOC, 'SBD': SBD, 'Mini': Mini, 'MiniObjects': MiniObjects}
 
 
 def dataset_class(name):

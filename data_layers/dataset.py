@@ -10,13 +10,15 @@ from .images import DataError, check_label, to_blob
 class SegDataset:
     """Images and labels under a folder `root`.
 
-    A subclass says its `classes` (names by label value), its `mean` (BGR, 0–255),
-    where a split's list lies and how an image and a label are read. It must not
-    import caffe: a reading process has no use for the engine.
+    A subclass says its `classes` (names by label value), its `mean` (BGR, 0–255), what
+    the difference to it is multiplied by (`scale`, 1 for every net of the paper), where
+    a split's list lies and how an image and a label are read. It must not import caffe:
+    a reading process has no use for the engine.
     """
 
     classes = ()
     mean = (0.0, 0.0, 0.0)
+    scale = 1.0
     split_file = '{split}.txt'
 
     def __init__(self, root, split):
@@ -41,7 +43,7 @@ class SegDataset:
         `rng` is a NumPy generator of this example alone, for subclasses that draw.
         """
         image, label = self.pair(name)
-        return to_blob(image, self.mean), label[np.newaxis].astype(np.float32)
+        return to_blob(image, self.mean, self.scale), label[np.newaxis].astype(np.float32)
 
     def pair(self, name):
         """The image and the label of example `name`, checked against each other."""

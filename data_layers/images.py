@@ -69,8 +69,9 @@ def check_label(label, shape, classes, path):
                         'renumber them or choose a net with more classes')
 
 
-def to_blob(image, mean):
-    """3×H×W float32 of an H×W×3 RGB image: BGR order, minus `mean` (BGR)."""
+def to_blob(image, mean, scale=1.0):
+    """3×H×W float32 of an H×W×3 RGB image: BGR order, minus `mean` (BGR), times `scale`."""
     blob = image[:, :, ::-1].astype(np.float32)
     blob -= np.asarray(mean, np.float32)
+    blob *= np.float32(scale)
     return np.ascontiguousarray(blob.transpose(2, 0, 1))

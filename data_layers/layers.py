@@ -61,8 +61,8 @@ class MiniSegDataLayer(SegDataLayer):
     dataset = 'Mini'
 
 
-class MiniPatchDataLayer(SegDataLayer):
-    dataset = 'MiniPatches'
+class MiniObjectDataLayer(SegDataLayer):
+    dataset = 'MiniObjects'
 
 
 def parse(text, shuffle):

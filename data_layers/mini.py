@@ -2,33 +2,38 @@
 
 import numpy as np
 
-from .images import VOID
+from .dataset import SegDataset
+from .images import DataError, read_image, to_blob
 from .voc import VOC
-
-PATCH = 160
 
 
 class Mini(VOC):
-    """VOC's layout with the miniature's classes."""
+    """Scenes of several shapes, to segment. Its nets learn from drawn weights, not from
+    ILSVRC's, and so want pixels of order one."""
 
     classes = ('background', 'disc', 'ring', 'square', 'triangle', 'star', 'bar')
-    mean = (110.0, 110.0, 110.0)
+    mean = (120.0, 120.0, 120.0)
+    scale = 1 / 64
 
 
-class MiniPatches(Mini):
-    """Patches for a classifier to learn from, the class of the centre pixel their label.
+class MiniObjects(SegDataset):
+    """Pictures of one shape each, to classify: what ILSVRC is to the paper.
 
-    This is patchwise training (section 3.4): a class is drawn evenly from those in
-    the image, then one of its pixels.
+    ImageSets/Main/SPLIT.txt lists names such as ring_00012, of Objects/ring_00012.jpg.
     """
 
+    classes, mean, scale = Mini.classes, Mini.mean, Mini.scale
+    split_file = 'ImageSets/Main/{split}.txt'
+
+    def image(self, name):
+        return read_image(self.root / 'Objects' / f'{name}.jpg')
+
     def example(self, name, rng):
-        """data 3×160×160 and label 1, float32; beyond the image's border lies the mean."""
-        blob, label = super().example(name, rng)
-        label = label[0]
-        present = [value for value in np.unique(label) if value != VOID]
-        value = rng.choice(present)
-        y, x = rng.choice(np.argwhere(label == value))
-        half = PATCH // 2
-        padded = np.pad(blob, ((0, 0), (half, half), (half, half)))
-        return padded[:, y:y + PATCH, x:x + PATCH], np.array([value], np.float32)
+        """data 3×104×104 and label 1, float32; half of the pictures are mirrored."""
+        kind = name.partition('_')[0]
+        if kind not in self.classes:
+            raise DataError(f"{self.root}: example '{name}' is of no class; they are {', '.join(self.classes)}")
+        image = self.image(name)
+        if rng.random() < 0.5:
+            image = image[:, ::-1]
+        return to_blob(image, self.mean, self.scale), np.array([self.classes.index(kind)], np.float32)

@@ -49,11 +49,11 @@ NETS = {
     'voc-fcn-googlenet': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'heavy', 5e-5, 100_000),
     'voc-fcn16s-googlenet': Net(GOOGLENET, heads.fcn16s, 'voc', 'voc-fcn-googlenet', 'heavy', 1e-5, 100_000),
     'voc-fcn8s-googlenet': Net(GOOGLENET, heads.fcn8s, 'voc', 'voc-fcn16s-googlenet', 'heavy', 1e-5, 100_000),
-    # The miniature: a small VGG that learns to classify patches, then the stages of Table 2.
-    'mini-vgg': Net(MINI, None, 'mini-patches', None, 'classifier', 1e-2, 1_000),
-    'mini-fcn32s': Net(MINI, heads.fcn32s, 'mini', 'mini-vgg', 'heavy', 1e-3, 1_000),
-    'mini-fcn16s': Net(MINI, heads.fcn16s, 'mini', 'mini-fcn32s', 'heavy', 1e-3, 1_000),
-    'mini-fcn8s': Net(MINI, heads.fcn8s, 'mini', 'mini-fcn16s', 'heavy', 1e-3, 1_000),
+    # The miniature: a small VGG that learns to classify shapes, then the stages of Table 2.
+    'mini-vgg': Net(MINI, None, 'mini-objects', None, 'miniature', 1e-2, 600),
+    'mini-fcn32s': Net(MINI, heads.fcn32s, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
+    'mini-fcn16s': Net(MINI, heads.fcn16s, 'mini', 'mini-fcn32s', 'miniature', 5e-7, 800),
+    'mini-fcn8s': Net(MINI, heads.fcn8s, 'mini', 'mini-fcn16s', 'miniature', 5e-7, 800),
 }
 
 

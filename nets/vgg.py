@@ -21,6 +21,7 @@ class VGG(NamedTuple):
     fc6_kernel: int = 7
     pad: int = 100
     input_size: int = 224
+    dropout: float = 0.5
 
     taps = {32: 'drop7', 16: 'pool4', 8: 'pool3'}
     crop_to_tap = False
@@ -46,7 +47,7 @@ class VGG(NamedTuple):
         bottom = self.features(n, bottom, self.pad)
         for name, kernel_size in (('6', self.fc6_kernel), ('7', 1)):
             n[f'fc{name}'], n[f'relu{name}'] = conv_relu(bottom, self.fc, kernel_size)
-            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=0.5, in_place=True)
+            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=self.dropout, in_place=True)
 
     def classifier(self, n, bottom, classes):
         """The ILSVRC classifier; returns its class scores, fc8."""
@@ -54,12 +55,12 @@ class VGG(NamedTuple):
         for name in '67':
             n[f'fc{name}'] = L.InnerProduct(bottom, num_output=self.fc, param=LEARNED)
             n[f'relu{name}'] = L.ReLU(n[f'fc{name}'], in_place=True)
-            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=0.5, in_place=True)
+            n[f'drop{name}'] = bottom = L.Dropout(n[f'relu{name}'], dropout_ratio=self.dropout, in_place=True)
         n.fc8 = L.InnerProduct(bottom, num_output=classes, param=LEARNED)
         return n.fc8
 
 
 VGG16 = VGG()
 # The same shape at a hundredth of the cost, for the miniature.
-MINI = VGG(convs=(1, 1, 1, 1, 1), widths=(16, 32, 48, 64, 96), fc=128, fc6_kernel=5, pad=68,
-           input_size=160)
+MINI = VGG(convs=(1, 1, 2, 2, 2), widths=(16, 32, 48, 64, 96), fc=128, fc6_kernel=4, pad=50, input_size=104,
+           dropout=0.2)

@@ -28,8 +28,8 @@ RECIPES = {
     'heavy': Recipe(momentum=0.99),
     # Batches of 20 images and the usual momentum (CVPR, section 4.3).
     'cvpr': Recipe(momentum=0.9, iter_size=20),
-    # Patches come in batches from the data layer.
-    'classifier': Recipe(momentum=0.9),
+    # The miniature has minutes: after so short a pre-training a momentum of 0.99 runs away.
+    'miniature': Recipe(momentum=0.9),
 }
 
 

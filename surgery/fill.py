@@ -33,27 +33,13 @@ def interp(net, names):
 def gaussian(net, names, seed):
     """Fill layers with Gaussians of variance 2 / fan-in (He et al. 2015), biases with zero.
 
-    A layer that sees pixels, in hundreds, gets weights smaller by 64, so that what
-    leaves it is of order one. The same seed gives the same weights.
+    The same seed gives the same weights.
     """
     rng = np.random.default_rng(seed)
-    pixels = _pixels(net)
     for name in names:
         weights, *biases = net.params[name]
         fan_in = weights.data[0].size
         scale = np.sqrt(2 / fan_in)
-        if net.bottom_names[name][0] in pixels:
-            scale /= 64
         weights.data[...] = rng.standard_normal(weights.data.shape, np.float32) * scale
         for bias in biases:
             bias.data[...] = 0
-
-
-def _pixels(net):
-    """Names of the blobs that hold pixels: what layers without bottoms give, and Caffe's copies of it."""
-    blobs = set()
-    for name, layer in net.layer_dict.items():
-        bottoms = net.bottom_names[name]
-        if not bottoms or layer.type == 'Split' and bottoms[0] in blobs:
-            blobs.update(net.top_names[name])
-    return blobs

@@ -17,7 +17,7 @@ class Report:
     cast: list = field(default_factory=list)
     left: list = field(default_factory=list)  # in the file, not in the net
     interpolated: list = field(default_factory=list)
-    zero: list = field(default_factory=list)  # score layers, which start at zero
+    zero: list = field(default_factory=list)  # layers that score classes, which start at zero
     constant: list = field(default_factory=list)  # fixed scales, which Caffe fills
     drawn: list = field(default_factory=list)  # Gaussian, asked for by init_missing
     missing: list = field(default_factory=list)
@@ -92,6 +92,6 @@ def _kind(report, name, layer_type):
         return report.interpolated
     if layer_type == 'Scale':
         return report.constant
-    if name.startswith('score'):
+    if name.startswith(('score', 'fc8')):
         return report.zero
     return report.missing

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from conftest import make_voc
 from PIL import Image
 
 import infer
-from conftest import make_voc
 from data_layers import DATASETS, voc_palette
 from data_layers.convert import save_label
 from solvers import confusion, metrics

@@ -11,10 +11,10 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from conftest import ROOT, make_voc
 from google.protobuf import text_format
 
 import nets
-from conftest import ROOT, make_voc
 from nets import NETS
 from solvers import Options, Run, RunError, Trainer, TrainingError, solver_prototxt
 from surgery import read_weights
@@ -127,7 +127,7 @@ def test_missing_weights_stop_a_run_before_it_learns_nothing(mini, tmp_path):
     model = tmp_path / 'x.caffemodel'
     from surgery import write_weights
     write_weights(model, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
-    with pytest.raises(TrainingError, match='no weights for conv2_1, .*--init-missing'):
+    with pytest.raises(TrainingError, match=r'no weights for conv2_1, .*--init-missing'):
         trainer(tmp_path, mini, init_missing=False).train([(model, '')])
 
 

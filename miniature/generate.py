@@ -1,0 +1,101 @@
+"""A small semantic segmentation data set, drawn by code in the layout of PASCAL VOC.
+
+    from miniature.generate import generate
+    generate('data/mini')
+
+Beside the scenes to segment it holds pictures of single shapes to classify, in the place of ILSVRC.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from command import UserError
+from data_layers.convert import save_label
+
+from .shapes import CLASSES, SPLITS, draw, draw_object
+
+MANIFEST = 'miniature.json'
+VERSION = 2  # of the drawing: raise it with any change to what a seed gives
+OBJECT_SIDE = 104  # what the miniature's classifier takes
+
+
+def generate(root, train=800, val=200, size=(96, 160), seed=0, objects=4000):
+    """Draw `train` and `val` images under `root` in the VOC layout, and return `root` as a Path.
+
+    Sides are drawn from the two bounds of `size`, in pixels. JPEGImages/ gets RGB JPEGs,
+    SegmentationClass/ palette PNGs of the same size, ImageSets/Segmentation/ the lists;
+    Objects/ and ImageSets/Main/ get `objects` pictures of one shape, a twentieth of them to validate on.
+    The folder appears whole or not at all; one that already holds this very set is kept.
+    Raises UserError on impossible numbers and on a folder that holds anything else.
+    """
+    if not 64 <= size[0] <= size[1] or min(train, val, objects) < 0:
+        raise UserError(f'no such set: train={train}, val={val}, size={tuple(size)} (sides from 64 up)')
+    root = Path(root).resolve()
+    manifest = dict(version=VERSION, classes=list(CLASSES), train=train, val=val, objects=objects, size=list(size),
+                    seed=seed)
+    if _holds(root, manifest):
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as scratch:
+        folder = Path(scratch) / root.name
+        _write_voc(folder, manifest)
+        _write_objects(folder, manifest)
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+        try:
+            folder.rename(root)
+        except OSError:
+            if not _holds(root, manifest):  # drawn by another process meanwhile
+                raise
+    return root
+
+
+def _holds(root, manifest):
+    """Whether `root` holds the set of `manifest`; False if there is nothing in it."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    remedy = 'remove it or name another folder'
+    if not (root / MANIFEST).is_file():
+        raise UserError(f'{root} is not a generated data set: {remedy}')
+    found = json.loads((root / MANIFEST).read_text())
+    if found != manifest:
+        differ = sorted(key for key in manifest.keys() | found.keys() if found.get(key) != manifest.get(key))
+        raise UserError(f'{root} holds a set drawn with other {", ".join(differ)}: {remedy}')
+    scenes = manifest['train'] + manifest['val']
+    for kind, count in (('JPEGImages', scenes), ('SegmentationClass', scenes), ('Objects', manifest['objects'])):
+        if len(list((root / kind).glob('*.*'))) != count:
+            raise UserError(f'{root / kind} has lost or gained files: {remedy}')
+    return True
+
+
+def _write_voc(folder, manifest):
+    """Draw and write every scene of `manifest` under the new `folder`."""
+    images, labels = folder / 'JPEGImages', folder / 'SegmentationClass'
+    lists = folder / 'ImageSets' / 'Segmentation'
+    for kind in (images, labels, lists):
+        kind.mkdir(parents=True)
+    for split in SPLITS:
+        names = [f'{split}_{index:05d}' for index in range(manifest[split])]
+        for index, name in enumerate(tqdm(names, desc=f'drawing {split}', unit='image', disable=None)):
+            scene = draw(manifest['seed'], split, index, manifest['size'])
+            Image.fromarray(scene.image).save(images / f'{name}.jpg', quality=92, subsampling=0)
+            save_label(scene.label, labels / f'{name}.png')
+        (lists / f'{split}.txt').write_text(''.join(f'{name}\n' for name in names))
+
+
+def _write_objects(folder, manifest):
+    """Draw and write the pictures of single shapes, named by their class."""
+    pictures, lists = folder / 'Objects', folder / 'ImageSets' / 'Main'
+    pictures.mkdir()
+    lists.mkdir()
+    names = []
+    for index in tqdm(range(manifest['objects']), desc='drawing objects', unit='image', disable=None):
+        image, label = draw_object(manifest['seed'], index, OBJECT_SIDE)
+        names.append(f'{CLASSES[label]}_{index:05d}')
+        Image.fromarray(image).save(pictures / f'{names[-1]}.jpg', quality=92, subsampling=0)
+    held_out = manifest['objects'] // 20
+    for split, part in (('val', names[:held_out]), ('train', names[held_out:])):
+        (lists / f'{split}.txt').write_text(''.join(f'{name}\n' for name in part))

@@ -1,0 +1,205 @@
+"""The generated data set: its layout, its labels, and that a seed always gives the same one."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_layers.palette import voc_palette
+from miniature import generate as drawing
+from miniature.generate import CLASSES, MANIFEST, VOID, draw, draw_object, generate
+
+TRAIN, VAL = 6, 3
+SIZE = (96, 160)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp('data') / 'set', train=TRAIN, val=VAL, seed=3)
+
+
+@pytest.fixture(scope='module')
+def labels():
+    return [draw(0, 'train', index, SIZE).label for index in range(60)]
+
+
+def contents(root):
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*') if path.is_file()}
+
+
+def names(root, split):
+    return (root / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().splitlines()
+
+
+def test_palette_is_that_of_voc():
+    palette = voc_palette()
+    assert palette.shape == (256, 3) and palette.dtype == np.uint8
+    assert palette[[0, 1, 2, 15, 20, 255]].tolist() == [
+        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
+    assert len(np.unique(palette, axis=0)) == 256
+
+
+def test_layout_is_that_of_voc(root):
+    assert len(names(root, 'train')) == TRAIN and len(names(root, 'val')) == VAL
+    listed = names(root, 'train') + names(root, 'val')
+    assert sorted(path.name for path in (root / 'JPEGImages').iterdir()) == sorted(f'{n}.jpg' for n in listed)
+    assert sorted(p.name for p in (root / 'SegmentationClass').iterdir()) == sorted(f'{n}.png' for n in listed)
+    for name in listed:
+        with (Image.open(root / 'JPEGImages' / f'{name}.jpg') as image,
+              Image.open(root / 'SegmentationClass' / f'{name}.png') as label):
+            assert (image.format, image.mode, label.format, label.mode) == ('JPEG', 'RGB', 'PNG', 'P')
+            assert image.size == label.size and all(SIZE[0] <= side <= SIZE[1] for side in image.size)
+            assert np.array_equal(np.reshape(label.getpalette(), (-1, 3)), voc_palette())
+            assert set(np.unique(np.asarray(label))) <= {*range(len(CLASSES)), VOID}
+
+
+def test_files_hold_the_scenes(root):
+    scene = draw(3, 'val', 2, SIZE)
+    with Image.open(root / 'JPEGImages' / 'val_00002.jpg') as picture:
+        image = np.asarray(picture, float)
+    with Image.open(root / 'SegmentationClass' / 'val_00002.png') as picture:
+        assert np.array_equal(np.asarray(picture), scene.label)
+    assert np.abs(image - scene.image).mean() < 6  # what JPEG loses
+
+
+def test_sizes_vary(labels):
+    assert len({label.shape for label in labels}) > len(labels) / 2
+    assert draw(0, 'val', 0, (64, 64)).image.shape == (64, 64, 3)
+
+
+def test_every_class_is_frequent(labels):
+    for value in range(len(CLASSES)):
+        share = np.mean([(label == value).sum() > 50 for label in labels])
+        assert share > 0.4, f'{CLASSES[value]} in {share:.0%} of the images'
+    background = np.mean([(label == 0).mean() for label in labels])
+    assert 0.5 < background < 0.75
+
+
+def test_void_is_thin_and_parts_the_labels(labels):
+    for label in labels:
+        height, width = label.shape
+        for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+            left, right = max(0, -dx), max(0, dx)
+            one = label[:height - dy, left:width - right]
+            other = label[dy:, right:width - left]
+            assert not ((one != other) & (one != VOID) & (other != VOID)).any()
+    assert 0.02 < np.mean([(label == VOID).mean() for label in labels]) < 0.1
+    # A pixel of void is near one that is not: no band is wider than four pixels.
+    padded = [np.pad(label != VOID, 2, mode='edge') for label in labels]
+    windows = [np.lib.stride_tricks.sliding_window_view(known, (5, 5)).any((2, 3)) for known in padded]
+    assert np.mean([near.mean() for near in windows]) > 0.999
+
+
+@pytest.mark.parametrize('name', CLASSES[1:])
+def test_shapes_are_distances(name):
+    """No slope is above one, so that the void band is as wide as it says everywhere."""
+    v, u = np.mgrid[-50:51, -50:51].astype(float)
+    distance = drawing.shape(name, u, v, 40, np.random.default_rng(0))
+    assert distance.min() < -3 and distance[0, 0] > 10
+    for axis in (0, 1):
+        assert np.abs(np.diff(distance, axis=axis)).max() <= 1 + 1e-6
+
+
+def test_unknown_shape_is_refused():
+    with pytest.raises(ValueError, match='blimp'):
+        drawing.shape('blimp', np.zeros(1), np.zeros(1), 10, np.random.default_rng(0))
+
+
+def test_colour_does_not_tell_the_class():
+    """The mean colour of a class over many scenes is that of any other, within chance."""
+    scenes = [draw(1, 'train', index, SIZE) for index in range(120)]
+    means = [np.mean([scene.image[scene.label == value].mean(0) for scene in scenes
+                      if (scene.label == value).any()], axis=0) for value in range(1, len(CLASSES))]
+    assert np.ptp(means, axis=0).max() < 25
+
+
+def test_same_seed_same_files(root, tmp_path):
+    again = generate(tmp_path / 'again', train=TRAIN, val=VAL, seed=3)
+    assert contents(again) == contents(root)
+
+
+def test_other_seed_and_split_other_scenes():
+    scenes = [draw(0, 'train', 0, SIZE), draw(1, 'train', 0, SIZE), draw(0, 'val', 0, SIZE),
+              draw(0, 'train', 1, SIZE)]
+    assert len({scene.image.tobytes() for scene in scenes}) == len(scenes)
+
+
+def test_a_scene_does_not_depend_on_how_many_there_are(root, tmp_path):
+    few = contents(generate(tmp_path / 'few', train=2, val=1, seed=3))
+    many = contents(root)
+    drawn = [name for name in few if name.endswith(('.jpg', '.png'))]
+    assert len(drawn) == 6 and all(few[name] == many[name] for name in drawn)
+
+
+def test_objects_are_centred_and_named():
+    found = [draw_object(0, index, 100) for index in range(40)]
+    assert all(image.shape == (100, 100, 3) and image.dtype == np.uint8 for image, _ in found)
+    assert {value for _, value in found} == set(range(1, len(CLASSES)))
+    assert np.array_equal(found[7][0], draw_object(0, 7, 100)[0])
+
+
+def test_complete_set_is_kept(root):
+    before = {path: path.stat().st_mtime_ns for path in root.rglob('*')}
+    assert generate(root, train=TRAIN, val=VAL, seed=3) == root
+    assert {path: path.stat().st_mtime_ns for path in root.rglob('*')} == before
+
+
+def test_empty_folder_is_filled(tmp_path):
+    assert (generate(tmp_path, train=1, val=0) / MANIFEST).is_file()
+
+
+def test_foreign_folder_is_refused(tmp_path):
+    (tmp_path / 'thesis.tex').write_text('chapter one')
+    with pytest.raises(FileExistsError, match='not a generated data set'):
+        generate(tmp_path, train=1, val=1)
+    assert list(contents(tmp_path)) == ['thesis.tex']
+    with pytest.raises(FileExistsError, match='not a generated data set'):
+        generate(tmp_path / 'thesis.tex', train=1, val=1)
+
+
+def test_other_parameters_are_refused_by_name(root):
+    before = contents(root)
+    with pytest.raises(FileExistsError, match='with other seed, train: remove it'):
+        generate(root, train=TRAIN + 1, val=VAL, seed=4)
+    assert contents(root) == before
+
+
+def test_damaged_set_is_refused(tmp_path):
+    generate(tmp_path / 'set', train=2, val=0)
+    (tmp_path / 'set' / 'JPEGImages' / 'train_00001.jpg').unlink()
+    with pytest.raises(FileExistsError, match='JPEGImages has lost'):
+        generate(tmp_path / 'set', train=2, val=0)
+
+
+@pytest.mark.parametrize('numbers', [dict(train=-1), dict(size=(128, 96)), dict(size=(8, 96))])
+def test_impossible_numbers_are_refused(tmp_path, numbers):
+    with pytest.raises(ValueError, match='no such set'):
+        generate(tmp_path / 'set', **numbers)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch, error):
+    def interrupted(seed, split, index, size):
+        if index == 2:
+            raise error
+        return draw(seed, split, index, size)
+
+    monkeypatch.setattr(drawing, 'draw', interrupted)
+    with pytest.raises(error):
+        generate(tmp_path / 'set', train=4, val=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_set_drawn_meanwhile_is_taken(tmp_path, monkeypatch):
+    """Two commands may draw one set at once: the slower finds the other's and is content."""
+    def overtaken(folder, manifest):
+        monkeypatch.undo()
+        generate(tmp_path / 'set', train=2, val=0)
+        folder.mkdir()
+
+    monkeypatch.setattr(drawing, '_write_voc', overtaken)
+    root = generate(tmp_path / 'set', train=2, val=0)
+    assert json.loads((root / MANIFEST).read_text())['train'] == len(names(root, 'train')) == 2
+    assert list(tmp_path.iterdir()) == [root]
