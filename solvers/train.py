@@ -3,6 +3,7 @@
 import math
 import signal
 import sys
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from .evaluate import evaluate
 from .metrics import format_metrics, metrics
 from .recipes import recipe_of, solver_prototxt
 from .run import Run, RunError, write_text
+
+DISPLAY = 20  # iterations between lines of the log
 
 
 class TrainingError(UserError):
@@ -135,7 +138,7 @@ class Trainer:
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
         images = self.iter_size * dict(self.train_source.options).get('batch', 1)
-        losses = self._watch_loss(solver)
+        losses, shown, then = self._watch_loss(solver), solver.iter, time.monotonic()
         with bar:
             while solver.iter < self.max_iter:
                 losses.clear()
@@ -145,11 +148,13 @@ class Trainer:
                 loss = sum(losses) / len(losses)
                 recent.append(loss)
                 bar.update()
-                if solver.iter % 20 == 0 or solver.iter == self.max_iter:
-                    mean, rate = sum(recent) / len(recent), bar.format_dict['rate'] or 0
-                    bar.set_postfix_str(f'loss {mean:.4g}, {images * rate:.1f} images/s', refresh=False)
+                if solver.iter % DISPLAY == 0 or solver.iter == self.max_iter:
+                    mean, now = sum(recent) / len(recent), time.monotonic()
+                    rate = images * (solver.iter - shown) / (now - then)
+                    shown, then = solver.iter, now
+                    bar.set_postfix_str(f'loss {mean:.4g}, {rate:.1f} images/s', refresh=False)
                     self.run.log(iteration=solver.iter, loss=loss, smoothed_loss=mean, lr=solver.lr,
-                                 images_per_second=round(images * rate, 2))
+                                 images_per_second=round(rate, 2))
                 yield
 
     def _watch_loss(self, solver):

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command import UserError
+from data_layers import VOID
 from data_layers.palette import voc_palette
 from miniature import generate as drawing
-from miniature.generate import CLASSES, MANIFEST, VOID, draw, draw_object, generate
+from miniature import shapes
+from miniature.generate import CLASSES, MANIFEST, draw, draw_object, generate
 
 TRAIN, VAL = 6, 3
 SIZE = (96, 160)
@@ -16,7 +19,7 @@ SIZE = (96, 160)
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    return generate(tmp_path_factory.mktemp('data') / 'set', train=TRAIN, val=VAL, seed=3)
+    return generate(tmp_path_factory.mktemp('data') / 'set', train=TRAIN, val=VAL, objects=40, seed=3)
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +98,7 @@ def test_void_is_thin_and_parts_the_labels(labels):
 def test_shapes_are_distances(name):
     """No slope is above one, so that the void band is as wide as it says everywhere."""
     v, u = np.mgrid[-50:51, -50:51].astype(float)
-    distance = drawing.shape(name, u, v, 40, np.random.default_rng(0))
+    distance = shapes.shape(name, u, v, 40, np.random.default_rng(0))
     assert distance.min() < -3 and distance[0, 0] > 10
     for axis in (0, 1):
         assert np.abs(np.diff(distance, axis=axis)).max() <= 1 + 1e-6
@@ -103,7 +106,7 @@ def test_shapes_are_distances(name):
 
 def test_unknown_shape_is_refused():
     with pytest.raises(ValueError, match='blimp'):
-        drawing.shape('blimp', np.zeros(1), np.zeros(1), 10, np.random.default_rng(0))
+        shapes.shape('blimp', np.zeros(1), np.zeros(1), 10, np.random.default_rng(0))
 
 
 def test_colour_does_not_tell_the_class():
@@ -115,7 +118,7 @@ def test_colour_does_not_tell_the_class():
 
 
 def test_same_seed_same_files(root, tmp_path):
-    again = generate(tmp_path / 'again', train=TRAIN, val=VAL, seed=3)
+    again = generate(tmp_path / 'again', train=TRAIN, val=VAL, objects=40, seed=3)
     assert contents(again) == contents(root)
 
 
@@ -126,10 +129,19 @@ def test_other_seed_and_split_other_scenes():
 
 
 def test_a_scene_does_not_depend_on_how_many_there_are(root, tmp_path):
-    few = contents(generate(tmp_path / 'few', train=2, val=1, seed=3))
+    few = contents(generate(tmp_path / 'few', train=2, val=1, objects=40, seed=3))
     many = contents(root)
     drawn = [name for name in few if name.endswith(('.jpg', '.png'))]
-    assert len(drawn) == 6 and all(few[name] == many[name] for name in drawn)
+    assert len(drawn) == 6 + 40 and all(few[name] == many[name] for name in drawn)
+
+
+def test_objects_are_listed_by_class_and_split(root):
+    lists = root / 'ImageSets' / 'Main'
+    train, val = ((lists / f'{split}.txt').read_text().split() for split in ('train', 'val'))
+    assert (len(train), len(val)) == (38, 2) and not set(train) & set(val)
+    for name in train + val:
+        with Image.open(root / 'Objects' / f'{name}.jpg') as image:
+            assert image.size == (104, 104) and name.partition('_')[0] in CLASSES[1:]
 
 
 def test_objects_are_centred_and_named():
@@ -141,40 +153,40 @@ def test_objects_are_centred_and_named():
 
 def test_complete_set_is_kept(root):
     before = {path: path.stat().st_mtime_ns for path in root.rglob('*')}
-    assert generate(root, train=TRAIN, val=VAL, seed=3) == root
+    assert generate(root, train=TRAIN, val=VAL, objects=40, seed=3) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob('*')} == before
 
 
 def test_empty_folder_is_filled(tmp_path):
-    assert (generate(tmp_path, train=1, val=0) / MANIFEST).is_file()
+    assert (generate(tmp_path, train=1, val=0, objects=40) / MANIFEST).is_file()
 
 
 def test_foreign_folder_is_refused(tmp_path):
     (tmp_path / 'thesis.tex').write_text('chapter one')
-    with pytest.raises(FileExistsError, match='not a generated data set'):
-        generate(tmp_path, train=1, val=1)
+    with pytest.raises(UserError, match='not a generated data set'):
+        generate(tmp_path, train=1, val=1, objects=40)
     assert list(contents(tmp_path)) == ['thesis.tex']
-    with pytest.raises(FileExistsError, match='not a generated data set'):
-        generate(tmp_path / 'thesis.tex', train=1, val=1)
+    with pytest.raises(UserError, match='not a generated data set'):
+        generate(tmp_path / 'thesis.tex', train=1, val=1, objects=40)
 
 
 def test_other_parameters_are_refused_by_name(root):
     before = contents(root)
-    with pytest.raises(FileExistsError, match='with other seed, train: remove it'):
-        generate(root, train=TRAIN + 1, val=VAL, seed=4)
+    with pytest.raises(UserError, match='with other seed, train: remove it'):
+        generate(root, train=TRAIN + 1, val=VAL, objects=40, seed=4)
     assert contents(root) == before
 
 
 def test_damaged_set_is_refused(tmp_path):
-    generate(tmp_path / 'set', train=2, val=0)
+    generate(tmp_path / 'set', train=2, val=0, objects=40)
     (tmp_path / 'set' / 'JPEGImages' / 'train_00001.jpg').unlink()
-    with pytest.raises(FileExistsError, match='JPEGImages has lost'):
-        generate(tmp_path / 'set', train=2, val=0)
+    with pytest.raises(UserError, match='JPEGImages has lost'):
+        generate(tmp_path / 'set', train=2, val=0, objects=40)
 
 
 @pytest.mark.parametrize('numbers', [dict(train=-1), dict(size=(128, 96)), dict(size=(8, 96))])
 def test_impossible_numbers_are_refused(tmp_path, numbers):
-    with pytest.raises(ValueError, match='no such set'):
+    with pytest.raises(UserError, match='no such set'):
         generate(tmp_path / 'set', **numbers)
     assert not list(tmp_path.iterdir())
 
@@ -188,7 +200,7 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(drawing, 'draw', interrupted)
     with pytest.raises(error):
-        generate(tmp_path / 'set', train=4, val=0)
+        generate(tmp_path / 'set', train=4, val=0, objects=40)
     assert not list(tmp_path.iterdir())
 
 
@@ -196,10 +208,10 @@ def test_the_same_set_drawn_meanwhile_is_taken(tmp_path, monkeypatch):
     """Two commands may draw one set at once: the slower finds the other's and is content."""
     def overtaken(folder, manifest):
         monkeypatch.undo()
-        generate(tmp_path / 'set', train=2, val=0)
-        folder.mkdir()
+        generate(tmp_path / 'set', train=2, val=0, objects=40)
+        (folder / 'ImageSets').mkdir(parents=True)
 
     monkeypatch.setattr(drawing, '_write_voc', overtaken)
-    root = generate(tmp_path / 'set', train=2, val=0)
+    root = generate(tmp_path / 'set', train=2, val=0, objects=40)
     assert json.loads((root / MANIFEST).read_text())['train'] == len(names(root, 'train')) == 2
     assert list(tmp_path.iterdir()) == [root]

@@ -1,0 +1,30 @@
+# The commands of this repository in an image, on the CPU:
+#   docker build -t fcn .
+#   docker run --rm -v "$PWD/data:/fcn/data" -v "$PWD/weights:/fcn/weights" -v "$PWD/runs:/fcn/runs" fcn \
+#     python solve.py
+# The first stage builds the engine; the second has no compiler.
+
+FROM debian:bookworm-slim AS build
+COPY pycaffe/apt-packages.txt /tmp/
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates $(cat /tmp/apt-packages.txt)
+RUN /usr/bin/python3 -m venv /venv
+COPY pycaffe /src/pycaffe
+RUN /venv/bin/pip install --no-cache-dir /src/pycaffe
+COPY . /fcn
+RUN /venv/bin/pip install --no-cache-dir --editable /fcn
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends \
+      libboost-filesystem1.74.0 libboost-python1.74.0 libboost-thread1.74.0 libgflags2.2 libgoogle-glog0v6 \
+      libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32 python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home fcn \
+    && mkdir -p /fcn/data /fcn/weights /fcn/runs /fcn/out && chown -R fcn /fcn
+COPY --from=build /venv /venv
+COPY --from=build --chown=fcn /fcn /fcn
+ENV PATH=/venv/bin:$PATH
+USER fcn
+WORKDIR /fcn
+VOLUME /fcn/data /fcn/weights /fcn/runs
+HEALTHCHECK CMD python -c "import caffe"
+CMD ["python", "solve.py", "--help"]

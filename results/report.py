@@ -1,0 +1,126 @@
+"""Writes results/NAME.md, its curves and its overlays from run folders and what score.py kept of them.
+
+    python results/report.py NAME --runs DIR --scores DIR --photos FILE… --nets NET…
+
+`--scores` holds a folder a net, as `score.py NET --out SCORES/NET` leaves it.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from PIL import Image
+
+import infer
+from command import run
+from data_layers import DATASETS, read_image
+from miniature.__main__ import METRICS, learning_curve
+from miniature.pictures import curves
+from nets import deploy_net, find
+from solvers import Run, load_net
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('name')
+    add('--runs', type=Path, default=Path('runs'))
+    add('--scores', type=Path, required=True)
+    add('--photos', type=Path, nargs='+', required=True, help='pictures that may be published')
+    add('--nets', nargs='+', required=True)
+    return parser.parse_args(arguments)
+
+
+def machine():
+    """The processor and the cores this runs on."""
+    models = {line.partition(': ')[2] for line in Path('/proc/cpuinfo').read_text().splitlines()
+              if line.startswith('model name')}
+    cores = subprocess.run(['nproc'], capture_output=True, text=True, check=True).stdout.strip()
+    return f'{", ".join(sorted(models))}, {cores} cores, {platform.system()} {platform.machine()}'
+
+
+def stage_section(name, runs):
+    """How a net was trained: its command, its time and its last losses."""
+    records = Run(runs / name).read_log()
+    about = json.loads((runs / name / 'run.json').read_text())
+    losses = [record for record in records if 'smoothed_loss' in record]
+    hours = sum(min(b['time'] - a['time'], 600) for a, b in pairwise(records)) / 3600
+    return (f'- `{name}`: {losses[-1]["iteration"]} iterations in {hours * 60:.0f} minutes, base_lr '
+            f'{about["settings"]["base_lr"]:g}, smoothed loss {losses[0]["smoothed_loss"]:.2f} → '
+            f'{losses[-1]["smoothed_loss"]:.2f}; {about["versions"]["caffe"]}, started by\n'
+            f'  `{clean(about["command"])}`')
+
+
+def clean(command):
+    """A recorded command with folders outside the repository shortened to their last part."""
+    return ' '.join(Path(word).name if word.startswith(('/', '..')) else word for word in command.split())
+
+
+def tables(nets, scores):
+    """The four metrics of each net, then the IU of each class, as two tables in Markdown."""
+    found = {name: json.loads((scores / name / 'metrics.json').read_text()) for name in nets}
+    lines = ['| net | ' + ' | '.join(metric.replace('_', ' ') for metric in METRICS) + ' |',
+             '|---|' + '---|' * len(METRICS)]
+    lines += [f'| `{name}` | ' + ' | '.join(f'{100 * values[metric]:.1f}' for metric in METRICS) + ' |'
+              for name, values in found.items()]
+    lines += ['', '| class IU | ' + ' | '.join(f'`{name}`' for name in nets) + ' |', '|---|' + '---|' * len(nets)]
+    for kind in next(iter(found.values()))['class_iou']:
+        values = [found[name]['class_iou'][kind] for name in nets]
+        lines.append(f'| {kind} | ' + ' | '.join('–' if v is None else f'{100 * v:.1f}' for v in values) + ' |')
+    return '\n'.join(lines)
+
+
+def overlays(name, runs, photos, path):
+    """One sheet of the photos segmented by net `name`, three to a row."""
+    dataset = DATASETS[find(name).data]
+    net = load_net(deploy_net(find(name)), Run(runs / name).weights())
+    tiles = []
+    for photo in photos:
+        image = read_image(photo, rotate=True)
+        tile = infer.overlay(image, infer.segment(net, image, dataset), dataset.classes)
+        tile.thumbnail((400, 400))
+        tiles.append(tile)
+    rows = [tiles[i:i + 3] for i in range(0, len(tiles), 3)]
+    heights = [max(tile.height for tile in row) for row in rows]
+    sheet = Image.new('RGB', (3 * 400, sum(heights)), 'white')
+    for i, row in enumerate(rows):
+        for j, tile in enumerate(row):
+            sheet.paste(tile, (400 * j + (400 - tile.width) // 2, sum(heights[:i])))
+    sheet.save(path, quality=88)
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=True,
+                            cwd=FOLDER).stdout.strip()
+    curves(FOLDER / f'{args.name}-curves.png', {name: learning_curve(args.runs / name) for name in args.nets})
+    overlays(args.nets[-1], args.runs, args.photos, FOLDER / f'{args.name}-overlays.jpg')
+    photos = ', '.join(photo.name for photo in args.photos)
+    text = f"""# {args.name}
+
+{tables(args.nets, args.scores)}
+
+## How
+
+{chr(10).join(stage_section(name, args.runs) for name in args.nets)}
+
+Machine: {machine()}. Report written {datetime.now(UTC):%Y-%m-%d} at commit {commit}.
+
+![learning curves]({args.name}-curves.png)
+
+Overlays of `{args.nets[-1]}` on photos of free licence ({photos}):
+
+![overlays]({args.name}-overlays.jpg)
+"""
+    (FOLDER / f'{args.name}.md').write_text(text)
+    print(FOLDER / f'{args.name}.md')
+
+
+if __name__ == '__main__':
+    run(main)
