@@ -8,6 +8,13 @@ class UserError(ValueError):
     """A mistake that the user can mend. Its one line names the file, the value and the mend."""
 
 
+def few(names, most=6):
+    """The names in one line, the first of them if there are more than `most`."""
+    names = list(names)
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more
+
+
 def run(main):
     """Call `main` and exit with what it returns, or with 2 and one line if the user must mend something."""
     try:

@@ -38,6 +38,8 @@ from caffe import _build  # noqa: E402
 
 from command import UserError  # noqa: E402
 
+__all__ = ['DeviceError', 'caffe', 'choose_device', 'versions']
+
 
 class DeviceError(UserError):
     """The engine cannot compute on the device asked for."""

@@ -15,7 +15,7 @@ Tops are data, N×3×H×W float32 BGR minus the mean, and label, N×1×H×W floa
 
 import json
 
-import caffe
+from engine import caffe
 
 from .images import DataError
 from .prefetch import Prefetcher

@@ -99,7 +99,7 @@ def learning_curve(folder):
     losses = [record for record in records if 'loss' in record]
     validations = [record for record in records if 'validation' in record]
     return {'iteration': [record['iteration'] for record in losses],
-            'loss': [record['loss'] for record in losses],
+            'loss': [record['smoothed_loss'] for record in losses],
             'val_iteration': [record['iteration'] for record in validations],
             'mean_iu': [record['validation']['mean_iu'] for record in validations]}
 

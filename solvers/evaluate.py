@@ -5,6 +5,7 @@ import tempfile
 import caffe
 import numpy as np
 
+from command import few
 from surgery import WeightsError, read_weights, transplant
 
 from .metrics import confusion
@@ -18,23 +19,20 @@ def load_net(spec, weights):
         net = caffe.Net(file.name, caffe.TEST)
     report = transplant(net, read_weights(weights))
     if report.missing:
-        raise WeightsError(f'{weights}: has no weights for {", ".join(report.missing)}; it is of another net')
+        raise WeightsError(f'{weights}: has no weights for {few(report.missing)}; it is of another net')
     return net
 
 
 def predict(scores):
     """Labels of the highest scores along axis 1: N×C×… to N×…, uint8.
 
-    The first of equal scores wins, as in argmax, but a pass over each class's
-    contiguous plane is several times faster than argmax across the planes.
+    The first of equal scores wins, as in argmax, but passes over each class's
+    contiguous plane are faster than argmax across the planes.
     """
-    best = scores[:, 0].copy()
+    best = scores.max(1)
     labels = np.zeros(best.shape, np.uint8)
-    for index in range(1, scores.shape[1]):
-        plane = scores[:, index]
-        better = plane > best
-        np.copyto(best, plane, where=better)
-        labels[better] = index
+    for index in range(scores.shape[1] - 1, -1, -1):
+        np.putmask(labels, scores[:, index] == best, index)
     return labels
 
 

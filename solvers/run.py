@@ -12,6 +12,7 @@ folder as the current one, so that a run may be moved.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -35,13 +36,28 @@ class Run:
         self.folder = Path(folder).resolve()
         self.snapshot_folder = self.folder / 'snapshots'
 
+    @contextlib.contextmanager
     def open(self, settings, about):
-        """Start the run, or go on with one of equal `settings`; `about` is recorded beside them.
+        """Start the run, or go on with one of equal `settings` that has a snapshot.
 
-        Raises RunError if the run was started with other settings.
+        `settings` and `about` are recorded as the run starts.
+
+        The folder is this process's for as long as the context lasts. Raises RunError
+        if it is another's, or if the run was started with other settings.
         """
+        self.snapshot_folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / '.lock').open('w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunError(f'{self.folder}: another process trains here; wait for it to end, or give another '
+                               'folder with --runs') from error
+            self._begin(settings, about)
+            yield
+
+    def _begin(self, settings, about):
         file = self.folder / 'run.json'
-        if file.exists():
+        if self.snapshots() and file.exists():
             try:
                 old = json.loads(file.read_text())['settings']
             except (ValueError, KeyError, TypeError) as error:
@@ -51,7 +67,6 @@ class Run:
                     raise RunError(f"{file}: this run has {key} {old.get(key)!r}, not {settings[key]!r}; ask for "
                                    'the same, or give another folder with --runs')
         else:
-            self.snapshot_folder.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps({'settings': settings, **about}, indent=2) + '\n')
         for stale in self.snapshot_folder.glob('.partial*'):
             shutil.rmtree(stale)

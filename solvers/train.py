@@ -11,7 +11,7 @@ import caffe
 from tqdm import tqdm
 
 import surgery
-from command import UserError
+from command import UserError, few
 from data_layers import DATASETS, dataset_class, layers
 from engine import versions
 from nets import deploy_net, find, train_net
@@ -77,12 +77,12 @@ class Trainer:
         settings = dict(net=self.name, train=self.train_source.param_str(), val=self.val_source.param_str(),
                         base_lr=self.options.base_lr or self.row.base_lr, iter_size=self.iter_size,
                         seed=self.options.seed)
-        self.run.open(settings, dict(command=self.options.command, device=self.options.device,
-                                     starts_from=[str(path) for path, _ in sources], versions=versions()))
-        solver = self._solver(sources)
-        val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
-        result = None
-        with self._signals():
+        about = dict(command=self.options.command, device=self.options.device,
+                     starts_from=[str(path) for path, _ in sources], versions=versions())
+        with self.run.open(settings, about), _Signals(self._note_stop):
+            solver = self._solver(sources)
+            val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
+            result = None
             for _ in self._iterations(solver):
                 last = solver.iter >= self.max_iter
                 if solver.iter % self.snapshot_every == 0 or last or self._stop:
@@ -92,7 +92,7 @@ class Trainer:
                     return None
                 if solver.iter % self.val_every == 0 or last:
                     result = self._validate(solver, val_net, val_passes)
-        return result or self._last_validation()
+            return result
 
     def _check_data(self):
         """Passes that validate once; DataError now rather than after an hour."""
@@ -114,7 +114,7 @@ class Trainer:
                                init_missing=self.options.init_missing or not sources, seed=self.options.seed)
         write_text(self.run.folder / 'surgery.txt', f'{report}\n')
         if report.missing:
-            raise TrainingError(f'{self.name}: no weights for {", ".join(report.missing)}, and zeros learn '
+            raise TrainingError(f'{self.name}: no weights for {few(report.missing)}, and zeros learn '
                                 'nothing; give --weights that hold them, or draw them with --init-missing')
         return solver
 
@@ -191,13 +191,6 @@ class Trainer:
                        'stays, the weights were not transplanted (see surgery.txt in the run folder), the labels '
                        'are wrong, or the learning rate is too low', file=sys.stderr)
         return values
-
-    def _last_validation(self):
-        found = [record['validation'] for record in self.run.read_log() if 'validation' in record]
-        return found[-1] if found else None
-
-    def _signals(self):
-        return _Signals(self._note_stop)
 
     def _note_stop(self, number, frame):
         self._stop = signal.Signals(number).name

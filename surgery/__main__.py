@@ -13,7 +13,7 @@ from pathlib import Path
 import caffe
 from google.protobuf import text_format
 
-from command import run
+from command import few, run
 from nets import FOLDER, find
 
 from . import WeightsError, cast_net, read_spec, read_weights, save, start, transplant
@@ -75,7 +75,7 @@ def cast(args):
     report = transplant(net, read_weights(args.weights))
     print(report)
     if report.missing:
-        raise WeightsError(f'{caffemodel}: not written, since {args.weights} lacks {", ".join(report.missing)}')
+        raise WeightsError(f'{caffemodel}: not written, since {args.weights} lacks {few(report.missing)}')
     save(net, caffemodel)
 
 

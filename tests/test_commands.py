@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_voc
 from PIL import Image
 
 import infer
 from data_layers import DATASETS, voc_palette
 from data_layers.convert import save_label
+from miniature.generate import generate
 from solvers import confusion, metrics
 
 CLASSES = DATASETS['mini'].classes
@@ -17,10 +17,9 @@ CLASSES = DATASETS['mini'].classes
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, command):
-    """A folder with a data set of the miniature's classes and every stage trained for three iterations."""
+    """A folder with a few scenes of the miniature and every stage trained for three iterations."""
     root = tmp_path_factory.mktemp('trained')
-    make_voc(root / 'data', [f't{i}' for i in range(4)], len(CLASSES), size=(60, 70))
-    make_voc(root / 'data', [f'v{i}' for i in range(3)], len(CLASSES), 'val', (60, 70), seed=1)
+    generate(root / 'data', train=4, val=3, objects=40)
     result = command('solve.py', 'mini-vgg', 'mini-fcn32s', 'mini-fcn16s', '--data', root / 'data',
                      '--runs', root / 'runs', '--iterations', 3, '--base-lr', '1e-6')
     assert result.returncode == 0, result.stderr
@@ -60,8 +59,8 @@ def test_score_keeps_what_it_says(trained, tmp_path, command):
     kept = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     matrix = 0
     for i in range(3):
-        truth = np.asarray(Image.open(trained / 'data' / 'SegmentationClass' / f'v{i}.png'))
-        prediction = np.asarray(Image.open(tmp_path / 'out' / f'v{i}.png'))
+        truth = np.asarray(Image.open(trained / 'data' / 'SegmentationClass' / f'val_{i:05}.png'))
+        prediction = np.asarray(Image.open(tmp_path / 'out' / f'val_{i:05}.png'))
         assert prediction.shape == truth.shape
         matrix = matrix + confusion(truth, prediction, len(CLASSES))
     assert (np.array(kept['confusion']) == matrix).all()
@@ -90,7 +89,8 @@ def test_score_of_folders_needs_no_net(tmp_path, command):
 
 def test_score_refuses_weights_of_another_net(trained, command):
     result = command('score.py', 'mini-fcn8s', '--data', trained / 'data', '--weights', trained / 'runs/mini-fcn16s')
-    assert result.returncode == 2 and 'has no weights for' in result.stderr and result.stderr.count('\n') == 1
+    assert result.returncode == 2, result.stderr
+    assert 'has no weights for' in result.stderr and result.stderr.count('\n') == 1
 
 
 def test_infer_segments_any_format_size_and_orientation(trained, tmp_path, command):

@@ -81,7 +81,7 @@ def test_a_run_learns_and_leaves_all_it_says(mini, tmp_path):
     assert set(result) == {'pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'}
     folder = tmp_path / 'mini-fcn32s'
     assert {file.name for file in folder.iterdir()} == {
-        'run.json', 'train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt',
+        '.lock', 'run.json', 'train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt',
         'log.jsonl', 'snapshots'}
     records = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
     losses = [record['smoothed_loss'] for record in records if 'smoothed_loss' in record]
@@ -121,6 +121,12 @@ def test_a_run_is_not_continued_with_other_settings(mini, tmp_path):
     trainer(tmp_path, mini, max_iter=2).train([])
     with pytest.raises(RunError, match='this run has seed 1337, not 7'):
         trainer(tmp_path, mini, max_iter=4, seed=7).train([])
+
+
+def test_a_second_process_is_refused(mini, tmp_path):
+    with (trainer(tmp_path, mini).run.open({}, {}),
+          pytest.raises(RunError, match='another process trains here')):
+        trainer(tmp_path, mini).train([])
 
 
 def test_missing_weights_stop_a_run_before_it_learns_nothing(mini, tmp_path):
