@@ -1,7 +1,10 @@
 """The heads: how a trunk's features become a score for every input pixel (section 4.2).
 
 Every head takes a NetSpec `n` that holds `n.data` and the trunk's layers, and adds
-layers up to `n.score`, N×classes×H×W with the height and width of `n.data`.
+layers up to `n.score`, N×classes×H×W with the height and width of `n.data`. Of the
+trunk it asks `taps`, the names of its last features by stride, `upsampling_kernel`,
+`score_lr`, the rate of score layers relative to the rest, and, if it has taps to fuse,
+`crop_to_tap`: whether a score upsampled to a tap is what must be cut.
 """
 
 from caffe import layers as L

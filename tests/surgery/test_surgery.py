@@ -117,14 +117,15 @@ def test_interp_refuses_a_layer_that_mixes_channels(tmp_path):
 def test_start_names_every_layer_once_and_fills_it(tmp_path):
     net = caffe.Net(str(FOLDER / 'mini-fcn8s' / 'deploy.prototxt'), caffe.TEST)
     weights = [('conv1_1', [np.ones((16, 3, 3, 3), np.float32), np.ones(16, np.float32)]),
-               ('fc6', [np.ones((128, 96 * 25), np.float32), np.ones(128, np.float32)]),
+               ('fc6', [np.ones((128, 96 * 16), np.float32), np.ones(128, np.float32)]),
                ('fc8', [np.ones((7, 128), np.float32)])]
     report = start(net, [(weights, '')])
     assert (report.copied, report.cast, report.left) == (['conv1_1'], ['fc6'], ['fc8'])
     assert report.interpolated == ['upscore2', 'upscore_pool4', 'upscore8']
     assert report.zero == ['score_fr', 'score_pool4', 'score_pool3']
-    assert report.missing == ['conv2_1', 'conv3_1', 'conv4_1', 'conv5_1', 'fc7']
-    assert 'WARNING: no weights for conv2_1, conv3_1, conv4_1, conv5_1, fc7' in str(report)
+    assert report.missing == ['conv2_1', 'conv3_1', 'conv3_2', 'conv4_1', 'conv4_2', 'conv5_1', 'conv5_2',
+                              'fc7']
+    assert 'WARNING: no weights for conv2_1, conv3_1, conv3_2, ' in str(report)
     named = [name for names in vars(report).values() for name in names]
     assert sorted(named) == sorted([*net.params, 'fc8'])
     classes = net.blobs['score'].shape[1]
@@ -235,7 +236,7 @@ def test_commands(tmp_path, small, command):
     assert 'WARNING: no weights for conv1_1' in missing.stdout
     assert not (tmp_path / 'init.caffemodel').exists()
     drawn = command('-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel', '--init-missing')
-    assert drawn.returncode == 0 and len(list(read_weights(tmp_path / 'init.caffemodel'))) == 9
+    assert drawn.returncode == 0 and len(list(read_weights(tmp_path / 'init.caffemodel'))) == 12
     assert drawn.stderr == ''
 
 
