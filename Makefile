@@ -31,7 +31,7 @@ lint: setup
 	@$(BIN)/ruff check
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each step of the set-up leaves a stamp and is done again when what it reads changes.

@@ -3,22 +3,16 @@
 import sys
 from pathlib import Path
 
-
-class UserError(ValueError):
-    """A mistake that the user can mend. Its one line names the file, the value and the mend."""
-
-
-def few(names, most=6):
-    """The names in one line, the first of them if there are more than `most`."""
-    names = list(names)
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+from errors import UserError
 
 
 def run(main):
-    """Call `main` and exit with what it returns, or with 2 and one line if the user must mend something."""
+    """Call `main` and exit with what it returns, with 2 and one line if the user must mend
+    something, or with 130 on Ctrl-C."""
     try:
         status = main()
+    except KeyboardInterrupt:
+        status = 130
     except (UserError, OSError) as error:
         program = Path(sys.argv[0])
         print(f'{program.name if program.stem != "__main__" else program.parent.name}: {error}', file=sys.stderr)

@@ -6,6 +6,7 @@ ours that imports caffe imports this first.
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 # Caffe's own log tells every layer of every net; ours tells the run.
@@ -36,7 +37,7 @@ import caffe  # noqa: E402
 import numpy as np  # noqa: E402
 from caffe import _build  # noqa: E402
 
-from command import UserError  # noqa: E402
+from errors import UserError  # noqa: E402
 
 __all__ = ['DeviceError', 'caffe', 'choose_device', 'versions']
 
@@ -64,8 +65,17 @@ def choose_device(gpu=None):
     return f'gpu {gpu}'
 
 
+def _our_commit():
+    """This repository's commit, with -dirty if files differ from it; None outside a clone."""
+    try:
+        return subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=Path(__file__).parent, text=True,
+                              capture_output=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def versions():
     """What a run's results depend on, as a dictionary for its log."""
-    return {'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
+    return {'fcn': _our_commit(), 'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
             'python': platform.python_version(), 'numpy': np.__version__,
             'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice')}

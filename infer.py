@@ -9,6 +9,7 @@ NAME_overlay.jpg, the labels over the image with a legend.
 
 import argparse
 import glob
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from command import add_net_options, run
 from data_layers import DATASETS, DataError, read_image, to_blob, voc_palette
 from data_layers.convert import save_label
 from nets import deploy_net, find
-from solvers import RunError, choose_device, load_net, predict, weights_of
+from solvers import Footprint, RunError, choose_device, load_net, predict, weights_of
 
-ENDINGS = set(Image.registered_extensions())
+ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def parse(arguments=None):
@@ -40,15 +41,19 @@ def find_images(patterns):
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
+            found = sorted(filter(looks_like_image, path.iterdir()))
         elif path.exists():
             found = [path]
         else:
-            found = sorted(map(Path, glob.glob(pattern, recursive=True)))
+            found = sorted(filter(looks_like_image, map(Path, glob.glob(pattern, recursive=True))))
         if not found:
             raise DataError(f'{pattern}: no image there')
         files += found
     return list(dict.fromkeys(files))
+
+
+def looks_like_image(path):
+    return path.is_file() and path.suffix.lower() in ENDINGS
 
 
 def output_names(files):
@@ -59,6 +64,32 @@ def output_names(files):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{twice}: several images of this name; segment their folders one by one")
     return names
+
+
+def outputs(out, files):
+    """[(file, its label picture, its overlay)]; DataError if one would overwrite an image that is read."""
+    inputs = {file.resolve() for file in files}
+    triples = [(file, out / f'{name}.png', out / f'{name}_overlay.jpg')
+               for file, name in zip(files, output_names(files), strict=True)]
+    for file, *pictures in triples:
+        if clash := [picture for picture in pictures if picture.resolve() in inputs]:
+            raise DataError(f'{clash[0]}: the labels of {file} would overwrite it; give another --out')
+    return triples
+
+
+def segment_fitting(net, footprint, file, dataset):
+    """The image in `file` and its labels, found on a smaller copy if it is too large for the net."""
+    image = read_image(file, rotate=True)
+    height, width = image.shape[:2]
+    factor = footprint.scale(height, width)
+    if factor == 1:
+        return image, segment(net, image, dataset)
+    size = max(1, int(factor * width)), max(1, int(factor * height))
+    tqdm.write(f'{file}: {width}×{height} is more than memory holds; segmented at {size[0]}×{size[1]}',
+               file=sys.stderr)
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    label = Image.fromarray(segment(net, small, dataset)).resize((width, height), Image.Resampling.NEAREST)
+    return image, np.asarray(label)
 
 
 def segment(net, image, dataset):
@@ -103,16 +134,22 @@ def main(arguments=None):
         raise RunError(f'{args.net} is a classifier; segment with an FCN')
     dataset = DATASETS[row.data]
     files = find_images(args.images)
-    names = output_names(files)
+    targets = outputs(args.out, files)
     choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_of(args.weights or args.runs / args.net))
+    footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
-    for file, name in tqdm(list(zip(files, names, strict=True)), unit='image', dynamic_ncols=True):
-        image = read_image(file, rotate=True)
-        label = segment(net, image, dataset)
-        save_label(label, args.out / f'{name}.png')
-        overlay(image, label, dataset.classes).save(args.out / f'{name}_overlay.jpg', quality=92)
-    print(f'{len(files)} images in {args.out}')
+    for file, picture, painted in tqdm(targets, unit='image', dynamic_ncols=True):
+        try:
+            image, label = segment_fitting(net, footprint, file, dataset)
+        except DataError as error:  # The others are still wanted.
+            bad.append(error)
+            continue
+        save_label(label, picture)
+        overlay(image, label, dataset.classes).save(painted, quality=92)
+    print(f'{len(files) - len(bad)} images in {args.out}')
+    if bad:
+        raise DataError('\n'.join(map(str, bad)))
 
 
 if __name__ == '__main__':

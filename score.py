@@ -18,6 +18,7 @@ from command import add_net_options, run
 from data_layers import DATASETS, VOID, DataError, dataset_class, layers, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
+from files import write_text
 from nets import find, train_net
 from solvers import (
     RunError,
@@ -30,7 +31,6 @@ from solvers import (
     metrics,
     weights_of,
 )
-from solvers.run import write_text
 
 
 def parse(arguments=None):

@@ -97,20 +97,26 @@ def starting_weights(name, runs, given=None):
 def main(arguments=None):
     args = parse(arguments)
     device = choose_device(args.gpu)
-    for index, name in enumerate(args.nets):
+    trainers = []
+    for name in args.nets:  # A mistake in the last is told before the first has trained for days.
         if not find(name).max_iter:
             raise RunError(f'{name} is fetched, not trained')
-        trainer = Trainer(name, args.runs / name, options(name, args, device))
+        trainers.append(Trainer(name, args.runs / name, options(name, args, device)))
+        trainers[-1].check_data()
+    for index, trainer in enumerate(trainers):
         if trainer.done:
-            print(f'{name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
+            print(f'{trainer.name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
             continue
         sources = []
-        if not trainer.run.snapshots():
-            sources = starting_weights(name, args.runs, args.weights if index == 0 else None)
+        if trainer.run.iteration:
+            print(f'{trainer.name}: goes on from iteration {trainer.run.iteration} in {trainer.run.folder}')
+        else:
+            sources = starting_weights(trainer.name, args.runs, args.weights if index == 0 else None)
+            print(f'{trainer.name}: starts from', *(path for path, _ in sources) if sources else ('drawn weights',))
         result = trainer.train(sources)
         if result is None:
             return 130
-        print(f'{name}: {format_metrics(result)}')
+        print(f'{trainer.name}: {format_metrics(result)}')
     return 0
 
 

@@ -18,15 +18,15 @@ from .palette import voc_palette
 def to_indices(image, path=''):
     """H×W uint8 labels of an H×W×3 image in the VOC colours; DataError names a colour that is none."""
     keys = np.array([1 << 16, 1 << 8, 1])
-    colours = voc_palette().astype(int) @ keys
-    labels = np.full(1 << 24, -1, np.int16)
-    labels[colours[::-1]] = np.arange(256)[::-1]
-    found = labels[image.astype(int) @ keys]
-    if found.min() < 0:
-        y, x = np.argwhere(found < 0)[0]
+    colours, labels = np.unique(voc_palette().astype(int) @ keys, return_index=True)
+    pixels = image.astype(int) @ keys
+    places = np.searchsorted(colours, pixels).clip(max=len(colours) - 1)
+    wrong = colours[places] != pixels
+    if wrong.any():
+        y, x = np.argwhere(wrong)[0]
         raise DataError(f'{path}: the colour {tuple(map(int, image[y, x]))} at x={x}, y={y} is none of the '
                         "VOC palette's; a lossy format such as JPEG cannot hold labels")
-    return found.astype(np.uint8)
+    return labels[places].astype(np.uint8)
 
 
 def save_label(label, path):
@@ -42,6 +42,8 @@ def main():
     parser.add_argument('target', type=Path, metavar='TO', help='folder for the palette PNGs')
     args = parser.parse_args()
     files = sorted(args.source.glob('*.png'))
+    if args.source.resolve() == args.target.resolve():
+        raise DataError(f'{args.target}: would overwrite the originals; give another folder')
     if not files:
         raise DataError(f'{args.source}: no PNG files lie there')
     args.target.mkdir(parents=True, exist_ok=True)

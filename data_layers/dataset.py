@@ -55,7 +55,8 @@ class SegDataset:
         path = self.root / self.split_file.format(split=self.split)
         if not path.is_file():
             raise DataError(f"{path}: no such file, so there is no split '{self.split}' under {self.root}")
-        names = path.read_text(encoding='utf-8', errors='replace').split()
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+        names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise DataError(f'{path}: the list is empty')
         for name in names:

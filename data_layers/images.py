@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from command import UserError
+from errors import UserError
 
 VOID = 255
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
@@ -44,7 +44,12 @@ def _decode(path, convert):
 
 def read_image(path, rotate=False):
     """H×W×3 uint8 RGB of an image file, turned upright by its EXIF tag if `rotate`."""
-    return _decode(path, lambda image: (ImageOps.exif_transpose(image) if rotate else image).convert('RGB'))
+    def convert(image):
+        image = ImageOps.exif_transpose(image) if rotate else image
+        if image.mode.startswith('I;16'):  # Pillow would clip, not scale, sixteen bits to eight.
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return image.convert('RGB')
+    return _decode(path, convert)
 
 
 def read_label(path):

@@ -57,8 +57,8 @@ class Prefetcher:
     """Iterates over what `batches` yields, read by a child process.
 
     `spec` holds the name of the data set's class, its root, split and limit, and
-    the arguments of `batches`. Raises DataError for what is wrong with a file,
-    RuntimeError if the child died.
+    the arguments of `batches`. Raises DataError for what is wrong with a file, or if
+    the child died, of lack of memory for one.
     """
 
     def __init__(self, spec):
@@ -72,7 +72,7 @@ class Prefetcher:
     def __next__(self):
         line = self._child.stdout.readline()
         if not line:
-            raise RuntimeError(f'the process that reads data ended by itself (exit {self._child.wait()}); '
+            raise DataError(f'the process that reads data ended by itself (exit {self._child.wait()}); '
                                'its last words stand above')
         header = json.loads(line)
         if 'error' in header:
@@ -84,7 +84,7 @@ class Prefetcher:
         array = np.empty(shape, np.float32)
         view = memoryview(array).cast('B')
         if self._child.stdout.readinto(view) != len(view):
-            raise RuntimeError('the process that reads data ended in the middle of an example')
+            raise DataError('the process that reads data ended in the middle of an example')
         return array
 
     def close(self):

@@ -18,7 +18,7 @@ import solve
 from command import run
 from data_layers import DATASETS, Mini
 from nets import deploy_net, find
-from solvers import Run, load_net
+from solvers import METRICS, Run, load_net
 
 from .generate import generate
 from .pictures import curves, figure4
@@ -26,7 +26,6 @@ from .pictures import curves, figure4
 STAGES = {'FCN-32s': 'mini-fcn32s', 'FCN-16s': 'mini-fcn16s', 'FCN-8s': 'mini-fcn8s'}
 PAPER = {'FCN-32s': (89.1, 73.3, 59.4, 81.4), 'FCN-16s': (90.0, 75.7, 62.4, 83.0),
          'FCN-8s': (90.3, 75.9, 62.7, 83.2)}  # Table 2, on PASCAL VOC
-METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu')
 SHOWN = 4
 
 
@@ -89,19 +88,8 @@ def draw(args, dataset, labels):
         files.append(args.out / f'{dataset.names[index]}_overlay.jpg')
         infer.overlay(image, labels['FCN-8s'][index], dataset.classes).save(files[-1], quality=92)
     figure4(files[0], rows)
-    curves(files[1], {stage: learning_curve(args.runs / name) for stage, name in STAGES.items()})
+    curves(files[1], {stage: Run(args.runs / name).learning_curve() for stage, name in STAGES.items()})
     return files
-
-
-def learning_curve(folder):
-    """A run's losses and validations as pictures.curves takes them."""
-    records = Run(folder).read_log()
-    losses = [record for record in records if 'loss' in record]
-    validations = [record for record in records if 'validation' in record]
-    return {'iteration': [record['iteration'] for record in losses],
-            'loss': [record['smoothed_loss'] for record in losses],
-            'val_iteration': [record['iteration'] for record in validations],
-            'mean_iu': [record['validation']['mean_iu'] for record in validations]}
 
 
 def main(arguments=None):

@@ -13,8 +13,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from command import UserError
 from data_layers.convert import save_label
+from errors import UserError
 
 from .shapes import CLASSES, SPLITS, draw, draw_object
 

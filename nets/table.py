@@ -6,7 +6,7 @@ the others.
 
 from typing import NamedTuple
 
-from command import UserError
+from errors import UserError
 
 from . import heads
 from .alexnet import ALEXNET

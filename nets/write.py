@@ -1,12 +1,12 @@
 """From a row of the table to prototxts: the training, validation and deploy nets."""
 
-import os
 from pathlib import Path
 
 from caffe import NetSpec
 from caffe import layers as L
 
 from data_layers import DATASETS
+from files import write_text
 
 from .table import find
 from .vocabulary import softmax_loss
@@ -24,14 +24,11 @@ def train_net(row, source):
     return n
 
 
-def deploy_net(row, height=None, width=None):
+def deploy_net(row):
     """NetSpec of a row that takes N×3×H×W images and ends in scores."""
     n = NetSpec()
-    if row.head:
-        shape = [1, 3, height or 500, width or 500]
-    else:
-        shape = [1, 3, row.trunk.input_size, row.trunk.input_size]
-    n.data = L.Input(input_param=dict(shape=dict(dim=shape)))
+    side = 500 if row.head else row.trunk.input_size
+    n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, side, side])))
     scores = _scores(n, row)
     if not row.head:
         n.prob = L.Softmax(scores)
@@ -65,7 +62,5 @@ def write_net(script):
     """Write the prototxts of the net whose folder holds `script` beside it, each at once or not at all."""
     folder = Path(script).resolve().parent
     for file, text in prototxts(folder.name).items():
-        partial = folder / f'.{file}.partial'
-        partial.write_text(text)
-        os.replace(partial, folder / file)
+        write_text(folder / file, text)
         print(folder / file)

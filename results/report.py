@@ -18,10 +18,9 @@ from PIL import Image
 import infer
 from command import run
 from data_layers import DATASETS, read_image
-from miniature.__main__ import METRICS, learning_curve
 from miniature.pictures import curves
 from nets import deploy_net, find
-from solvers import Run, load_net
+from solvers import METRICS, Run, load_net
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -99,7 +98,7 @@ def main(arguments=None):
     args = parse(arguments)
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=True,
                             cwd=FOLDER).stdout.strip()
-    curves(FOLDER / f'{args.name}-curves.png', {name: learning_curve(args.runs / name) for name in args.nets})
+    curves(FOLDER / f'{args.name}-curves.png', {name: Run(args.runs / name).learning_curve() for name in args.nets})
     overlays(args.nets[-1], args.runs, args.photos, FOLDER / f'{args.name}-overlays.jpg')
     photos = ', '.join(photo.name for photo in args.photos)
     text = f"""# {args.name}

@@ -6,11 +6,12 @@
 from engine import DeviceError, choose_device, versions
 
 from .evaluate import evaluate, load_net, predict
-from .metrics import class_iou, confusion, format_metrics, metrics
+from .footprint import Footprint
+from .metrics import METRICS, class_iou, confusion, format_metrics, metrics
 from .recipes import RECIPES, Recipe, solver_prototxt
 from .run import Run, RunError
 from .train import Options, Trainer, TrainingError, weights_of
 
-__all__ = ['RECIPES', 'DeviceError', 'Options', 'Recipe', 'Run', 'RunError', 'Trainer', 'TrainingError',
-           'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'load_net', 'metrics', 'predict',
-           'solver_prototxt', 'versions', 'weights_of']
+__all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'Trainer',
+           'TrainingError', 'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'load_net',
+           'metrics', 'predict', 'solver_prototxt', 'versions', 'weights_of']

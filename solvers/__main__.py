@@ -5,10 +5,10 @@
 
 from pathlib import Path
 
+from files import write_text
 from nets import NETS
 
 from .recipes import solver_prototxt
-from .run import write_text
 
 
 def main():

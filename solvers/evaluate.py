@@ -5,7 +5,7 @@ import tempfile
 import caffe
 import numpy as np
 
-from command import few
+from errors import few
 from surgery import WeightsError, read_weights, transplant
 
 from .metrics import confusion

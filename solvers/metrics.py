@@ -2,6 +2,8 @@
 
 import numpy as np
 
+METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu')
+
 
 def confusion(truth, prediction, classes):
     """classes×classes int64 counts, rows true and columns predicted, of two integer
@@ -28,7 +30,7 @@ def metrics(matrix):
     hits, truth = np.diag(matrix), matrix.sum(1)
     total, present = truth.sum(), truth > 0
     if total == 0:
-        return dict.fromkeys(('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'), np.nan)
+        return dict.fromkeys(METRICS, np.nan)
     iou = class_iou(matrix)
     return {
         'pixel_accuracy': float(hits.sum() / total),

@@ -26,7 +26,8 @@ class Recipe(NamedTuple):
 RECIPES = {
     # One image a batch, high momentum, the loss summed over pixels (PAMI, section 4.3).
     'heavy': Recipe(momentum=0.99),
-    # Batches of 20 images and the usual momentum (CVPR, section 4.3).
+    # Batches of 20 images and the usual momentum (CVPR, section 4.3). The intermediate
+    # deconvolutions that the CVPR nets learned are a matter of the net, and fixed here.
     'cvpr': Recipe(momentum=0.9, iter_size=20),
     # The miniature has minutes: after so short a pre-training a momentum of 0.99 runs away.
     'miniature': Recipe(momentum=0.9),

@@ -20,7 +20,8 @@ import shutil
 import time
 from pathlib import Path
 
-from command import UserError
+from errors import UserError
+from files import flush, write_text
 
 KEPT = 3
 
@@ -56,20 +57,25 @@ class Run:
             yield
 
     def _begin(self, settings, about):
-        file = self.folder / 'run.json'
-        if self.snapshots() and file.exists():
-            try:
-                old = json.loads(file.read_text())['settings']
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(f'{file}: damaged ({error}); move the folder away to start anew') from error
-            for key in settings:
-                if old.get(key) != settings[key]:
-                    raise RunError(f"{file}: this run has {key} {old.get(key)!r}, not {settings[key]!r}; ask for "
-                                   'the same, or give another folder with --runs')
-        else:
-            write_text(file, json.dumps({'settings': settings, **about}, indent=2) + '\n')
+        self.check(settings)
+        if not self.snapshots():
+            write_text(self.folder / 'run.json', json.dumps({'settings': settings, **about}, indent=2) + '\n')
         for stale in self.snapshot_folder.glob('.partial*'):
             shutil.rmtree(stale)
+
+    def check(self, settings):
+        """Raise RunError if the run has snapshots and was made with other settings."""
+        file = self.folder / 'run.json'
+        if not self.snapshots():
+            return
+        try:
+            old = json.loads(file.read_text())['settings']
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f'{file}: damaged ({error}); move the folder away to start anew') from error
+        for key in settings:
+            if old.get(key) != settings[key]:
+                raise RunError(f"{file}: this run has {key} {old.get(key)!r}, not {settings[key]!r}; ask for "
+                               'the same, or give another folder with --runs')
 
     def snapshots(self):
         """[(iteration, folder)], oldest first."""
@@ -104,9 +110,9 @@ class Run:
         with contextlib.chdir(partial):
             solver.snapshot()
         for file in partial.iterdir():
-            _flush(file)
+            flush(file)
         partial.rename(final)
-        _flush(self.snapshot_folder)
+        flush(self.snapshot_folder)
         for _, old in self.snapshots()[:-KEPT]:
             shutil.rmtree(old)
 
@@ -122,26 +128,24 @@ class Run:
             file.write(json.dumps({'time': round(time.time(), 1), **record}) + '\n')
 
     def read_log(self):
-        """The log's records; a line cut off by a crash is left out."""
+        """The log's records: without a line cut off by a crash, and without what a run
+        that was resumed from a snapshot had logged after it."""
         records = []
         with contextlib.suppress(FileNotFoundError), (self.folder / 'log.jsonl').open() as file:
             for line in file:
                 with contextlib.suppress(ValueError):
-                    records.append(json.loads(line))
+                    record = json.loads(line)
+                    if record.get('event') == 'resumed':
+                        records = [old for old in records if old['iteration'] <= record['iteration']]
+                    records.append(record)
         return records
 
-
-def write_text(path, text):
-    """Write a file whole or not at all."""
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_text(text)
-    _flush(partial)
-    os.replace(partial, path)
-
-
-def _flush(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def learning_curve(self):
+        """The log's losses and validations, as lists by name."""
+        records = self.read_log()
+        losses = [record for record in records if 'loss' in record]
+        validations = [record for record in records if 'validation' in record]
+        return {'iteration': [record['iteration'] for record in losses],
+                'loss': [record['smoothed_loss'] for record in losses],
+                'val_iteration': [record['iteration'] for record in validations],
+                'mean_iu': [record['validation']['mean_iu'] for record in validations]}

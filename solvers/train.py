@@ -11,15 +11,16 @@ import caffe
 from tqdm import tqdm
 
 import surgery
-from command import UserError, few
 from data_layers import DATASETS, dataset_class, layers
 from engine import versions
+from errors import UserError, few
+from files import write_text
 from nets import deploy_net, find, train_net
 
 from .evaluate import evaluate
 from .metrics import format_metrics, metrics
 from .recipes import recipe_of, solver_prototxt
-from .run import Run, RunError, write_text
+from .run import Run, RunError
 
 DISPLAY = 20  # iterations between lines of the log
 
@@ -63,7 +64,16 @@ class Trainer:
         self._stop = None
 
     @property
+    def settings(self):
+        """What must not change while a run goes on."""
+        return dict(net=self.name, train=self.train_source.param_str(), val=self.val_source.param_str(),
+                    base_lr=self.options.base_lr or self.row.base_lr, iter_size=self.iter_size,
+                    seed=self.options.seed)
+
+    @property
     def done(self):
+        """Whether the run has all its iterations; RunError if it was made with other settings."""
+        self.run.check(self.settings)
         return self.run.iteration >= self.max_iter
 
     def train(self, sources):
@@ -73,13 +83,10 @@ class Trainer:
         has a snapshot goes on from it instead. SIGINT and SIGTERM finish the
         iteration, snapshot and return. Raises TrainingError, RunError, or DataError.
         """
-        val_passes = self._check_data()
-        settings = dict(net=self.name, train=self.train_source.param_str(), val=self.val_source.param_str(),
-                        base_lr=self.options.base_lr or self.row.base_lr, iter_size=self.iter_size,
-                        seed=self.options.seed)
+        val_passes = self.check_data()
         about = dict(command=self.options.command, device=self.options.device,
                      starts_from=[str(path) for path, _ in sources], versions=versions())
-        with self.run.open(settings, about), _Signals(self._note_stop):
+        with self.run.open(self.settings, about), _Signals(self._note_stop):
             solver = self._solver(sources)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
             result = None
@@ -92,15 +99,15 @@ class Trainer:
                     return None
                 if solver.iter % self.val_every == 0 or last:
                     result = self._validate(solver, val_net, val_passes)
-            return result
+            return result if not self._stop else None
 
-    def _check_data(self):
+    def check_data(self):
         """Passes that validate once; DataError now rather than after an hour."""
-        counts = []
+        counts = {}
         for source in (self.train_source, self.val_source):
-            names = dataset_class(getattr(layers, source.layer).dataset)(source.root, source.split).names
-            counts.append(len(names))
-        count = min(self.options.val_images or counts[1], counts[1])
+            dataset = dataset_class(getattr(layers, source.layer).dataset)
+            counts[source] = len(dataset(source.root, source.split).names)
+        count = min(self.options.val_images or sys.maxsize, counts[self.val_source])
         return max(1, count // dict(self.val_source.options).get('batch', 1))
 
     def _solver(self, sources):
@@ -108,7 +115,8 @@ class Trainer:
         solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
         if self.run.iteration:
             self.run.restore(solver)
-            self.run.log(iteration=solver.iter, event='resumed')
+            self.run.log(iteration=solver.iter, event='resumed', command=self.options.command,
+                         device=self.options.device, versions=versions())
             return solver
         report = surgery.start(solver.net, [(surgery.read_weights(path), suffix) for path, suffix in sources],
                                init_missing=self.options.init_missing or not sources, seed=self.options.seed)
@@ -156,6 +164,8 @@ class Trainer:
                     self.run.log(iteration=solver.iter, loss=loss, smoothed_loss=mean, lr=solver.lr,
                                  images_per_second=round(rate, 2))
                 yield
+                if shown == solver.iter:  # What was done between two iterations does not slow them.
+                    then = time.monotonic()
 
     def _watch_loss(self, solver):
         """A list that gets the loss of every forward pass. One that is not finite raises
@@ -181,7 +191,9 @@ class Trainer:
 
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)
-        matrix, loss = evaluate(net, passes)
+        matrix, loss = evaluate(net, passes, progress=self._until_stopped)
+        if self._stop:
+            return None
         values = metrics(matrix)
         self.run.log(iteration=solver.iter, validation=values, validation_loss=loss)
         tqdm.write(f'{self.name} at iteration {solver.iter}: {format_metrics(values)}', file=sys.stderr)
@@ -191,6 +203,13 @@ class Trainer:
                        'stays, the weights were not transplanted (see surgery.txt in the run folder), the labels '
                        'are wrong, or the learning rate is too low', file=sys.stderr)
         return values
+
+    def _until_stopped(self, passes):
+        """The passes of a validation, ended early by a signal."""
+        for index in passes:
+            yield index
+            if self._stop:
+                return
 
     def _note_stop(self, number, frame):
         self._stop = signal.Signals(number).name

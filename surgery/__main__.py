@@ -13,7 +13,8 @@ from pathlib import Path
 import caffe
 from google.protobuf import text_format
 
-from command import few, run
+from command import run
+from errors import few
 from nets import FOLDER, find
 
 from . import WeightsError, cast_net, read_spec, read_weights, save, start, transplant
@@ -68,6 +69,8 @@ def init(args):
 
 def cast(args):
     path = prototxt_of(args.net)
+    if path.resolve() == args.out.with_name(f'{args.out.name}.prototxt').resolve():
+        raise WeightsError(f'{args.out}: would overwrite {path}; give another OUT')
     spec = cast_net(load(path), read_spec(path))
     prototxt, caffemodel = (args.out.with_name(args.out.name + end) for end in ('.prototxt', '.caffemodel'))
     prototxt.write_text(text_format.MessageToString(spec))

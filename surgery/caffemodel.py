@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command import UserError
+from errors import UserError
 
 # Field numbers in caffe.proto. Old files hold V1LayerParameter messages in `layers`.
 _LAYER, _V1_LAYER = 100, 2

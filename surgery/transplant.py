@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .caffemodel import WeightsError
-from .cast import cast, strip
+from .cast import cast, modern
 from .fill import gaussian, interp
 
 
@@ -45,6 +45,8 @@ def transplant(net, weights, suffix=''):
         if name not in net.params:
             report.left.append(source)
             continue
+        if name not in report.missing:
+            raise WeightsError(f'{name}: the file holds two layers of that name')
         target = net.params[name]
         if len(blobs) != len(target):
             raise WeightsError(f'{name}: {len(blobs)} arrays of weights do not fit the {len(target)} of the net')
@@ -54,7 +56,7 @@ def transplant(net, weights, suffix=''):
                 blob.data[...] = cast(array, blob.data.shape)
             except WeightsError as error:
                 raise WeightsError(f'{name}: {error}; the nets differ, rename one of the layers') from error
-            same &= strip(array.shape) == strip(blob.data.shape)
+            same &= modern(array.shape) == modern(blob.data.shape)
         (report.copied if same else report.cast).append(name)
         report.missing.remove(name)
     return report

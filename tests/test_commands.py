@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 import infer
 from data_layers import DATASETS, voc_palette
 from data_layers.convert import save_label
 from miniature.generate import generate
-from solvers import confusion, metrics
+from nets import deploy_net, find
+from solvers import Footprint, confusion, load_net, metrics, weights_of
 
 CLASSES = DATASETS['mini'].classes
 
@@ -31,22 +33,25 @@ def test_stages_start_from_one_another_and_are_skipped_when_done(trained, comman
     assert about['starts_from'] == [str(trained / 'runs/mini-fcn32s/snapshots/iter_00000003/train_iter_3.caffemodel')]
     surgery = (trained / 'runs' / 'mini-fcn32s' / 'surgery.txt').read_text()
     assert 'copied  conv1_1' in surgery and 'cast  fc6, fc7' in surgery and 'left  fc8' in surgery
+    other = command('solve.py', 'mini-vgg', '--data', trained / 'data', '--runs', trained / 'runs', '--seed', 3,
+                    '--base-lr', '1e-6')
+    assert other.returncode == 2 and 'has seed 1337, not 3' in other.stderr
     again = command('solve.py', 'mini-vgg', 'mini-fcn32s', '--data', trained / 'data', '--runs', trained / 'runs',
                     '--iterations', 3, '--base-lr', '1e-6')
     assert again.returncode == 0 and again.stdout.count('done, 3 iterations') == 2
 
 
-def test_a_missing_parent_is_named_with_the_command_that_makes_it(tmp_path, trained, command):
+def test_a_missing_parent_is_named_with_the_command_that_makes_it(tmp_path, trained, voc, command):
     result = command('solve.py', 'mini-fcn8s', '--data', trained / 'data', '--runs', tmp_path)
     assert result.returncode == 2
     assert 'mini-fcn16s is not trained' in result.stderr and 'python solve.py mini-fcn16s' in result.stderr
-    fetched = command('solve.py', 'voc-fcn32s', '--data', trained / 'data', '--runs', tmp_path, cwd=None)
+    fetched = command(ROOT / 'solve.py', 'voc-fcn32s', '--data', voc, '--runs', tmp_path, cwd=tmp_path)
     assert fetched.returncode == 2 and 'https://' in fetched.stderr
 
 
 @pytest.mark.parametrize('arguments', [
     ['--iterations', '0'], ['--base-lr', '-1'], ['--base-lr', 'nan'], ['--gpu', '0'], ['--data', 'nowhere'],
-    ['ilsvrc-vgg16']])
+    ['ilsvrc-vgg16'], ['voc-fcn32s', 'voc-fcn6s']])
 def test_bad_arguments_end_with_2_and_no_traceback(arguments, command):
     result = command('solve.py', *arguments)
     assert result.returncode == 2 and 'Traceback' not in result.stderr, result.stderr
@@ -126,6 +131,34 @@ def test_infer_names_a_bad_image(make, words, trained, tmp_path, command):
     result = command('infer.py', tmp_path / 'bad.png', '--net', 'mini-fcn16s', '--runs', trained / 'runs',
                      '--out', tmp_path / 'out')
     assert result.returncode == 2 and words in result.stderr and 'Traceback' not in result.stderr
+
+
+def test_infer_does_not_write_over_what_it_reads(trained, tmp_path, command):
+    Image.new('RGB', (20, 20)).save(tmp_path / 'photo.png')
+    before = (tmp_path / 'photo.png').read_bytes()
+    result = command('infer.py', tmp_path, '--net', 'mini-fcn16s', '--runs', trained / 'runs', '--out', tmp_path)
+    assert result.returncode == 2 and 'would overwrite it' in result.stderr
+    assert (tmp_path / 'photo.png').read_bytes() == before
+
+
+def test_infer_goes_on_past_a_bad_image(trained, tmp_path, command):
+    (tmp_path / 'a.png').write_bytes(b'nothing')
+    Image.new('RGB', (20, 20)).save(tmp_path / 'b.png')
+    result = command('infer.py', tmp_path / '*.png', '--net', 'mini-fcn16s', '--runs', trained / 'runs',
+                     '--out', tmp_path / 'out')
+    assert result.returncode == 2 and 'a.png' in result.stderr and '1 images' in result.stdout
+    assert (tmp_path / 'out' / 'b.png').is_file()
+
+
+def test_an_image_too_large_for_memory_is_segmented_smaller(trained, tmp_path, capsys):
+    net = load_net(deploy_net(find('mini-fcn16s')), weights_of(trained / 'runs' / 'mini-fcn16s'))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / 'big.png')
+    footprint = Footprint(net)
+    footprint.scale = lambda height, width: 0.5
+    image, label = infer.segment_fitting(net, footprint, tmp_path / 'big.png', DATASETS['mini'])
+    assert image.shape[:2] == label.shape == (300, 400)
+    assert net.blobs['score'].data.shape[2:] == (150, 200)
+    assert 'big.png: 400×300 is more than memory holds; segmented at 200×150' in capsys.readouterr().err
 
 
 def test_overlay_paints_the_classes_and_names_them():

@@ -56,16 +56,25 @@ def test_each_epoch_is_a_permutation_that_any_position_can_enter():
     assert [next(other)[1] for _ in range(2 * count)] != [index for _, index in seen[:2 * count]]
 
 
-def test_order_ignores_the_global_generator(voc, tmp_path):
-    labels = []
+def test_order_leaves_the_global_generator_alone():
+    runs = []
     for state in (0, 1):
         np.random.seed(state)
-        net = make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', seed=5)
-        labels.append([])
-        for _ in range(12):
-            net.forward()
-            labels[-1].append(net.blobs['data'].data.shape)
-    assert labels[0] == labels[1] and len(set(labels[0][:6])) == 6
+        before = np.random.get_state()[1].copy()
+        steps = order(9, seed=5, shuffle=True)
+        runs.append([next(steps) for _ in range(20)])
+        assert (np.random.get_state()[1] == before).all()
+    assert runs[0] == runs[1]
+
+
+def test_the_seed_gives_the_order_in_caffe(voc, tmp_path):
+    """The six images have six sizes, so shapes tell them apart."""
+    runs = []
+    for seed in (5, 5, 6):
+        net = make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', seed=seed)
+        runs.append([net.forward() and net.blobs['data'].data.shape for _ in range(12)])
+    assert runs[0] == runs[1] != runs[2]
+    assert len(set(runs[0][:6])) == len(set(runs[0][6:])) == 6
 
 
 def test_limit_spreads_evenly():
@@ -195,7 +204,7 @@ def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
     reader = Prefetcher(SPEC | {'root': str(voc)})
     next(reader)
     os.kill(reader._child.pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match='ended'):
+    with pytest.raises(DataError, match='ended'):
         for _ in range(3):
             next(reader)
     reader.close()
@@ -225,6 +234,8 @@ def test_grey_and_cmyk_photos_are_read_as_rgb(tmp_path):
         file = tmp_path / ('a.jpg' if mode == 'CMYK' else 'a.png')
         Image.new(mode, (5, 4)).save(file)
         assert read_image(file).shape == (4, 5, 3)
+    Image.fromarray(np.full((4, 5), 30000, np.uint16)).save(tmp_path / 'deep.png')
+    assert (read_image(tmp_path / 'deep.png') == 30000 // 256).all()
     assert to_blob(np.zeros((4, 5, 3), np.uint8), (1, 2, 3))[:, 0, 0].tolist() == [-1, -2, -3]
 
 

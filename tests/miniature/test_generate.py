@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command import UserError
 from data_layers import VOID
 from data_layers.palette import voc_palette
+from errors import UserError
 from miniature import generate as drawing
 from miniature import shapes
 from miniature.generate import CLASSES, MANIFEST, draw, draw_object, generate

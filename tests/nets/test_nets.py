@@ -9,6 +9,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from nets import FOLDER, NETS, prototxts
+from surgery import start
 
 FCNS = [name for name, row in NETS.items() if row.head]
 
@@ -43,6 +44,8 @@ def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
     ('voc-fcn8s-atonce', {'score_pool4c': 5, 'score_pool3c': 9, 'score': 31}),
     ('voc-fcn-alexnet', {'score': 18}),
     ('voc-fcn-googlenet', {'score': 98}),
+    ('voc-fcn16s-googlenet', {'upscore2c': 0, 'score': 98}),
+    ('voc-fcn8s-googlenet', {'upscore2c': 0, 'upscore_inception_4ec': 0, 'score': 98}),
 ])
 def test_crop_offsets(name, offsets):
     crops = {layer.name: layer.crop_param for layer in layers_of(name).values() if layer.type == 'Crop'}
@@ -130,10 +133,16 @@ def test_score_has_the_size_of_the_input(name):
 @pytest.mark.parametrize('name', [name for name in FCNS if not name.startswith('mini')])
 def test_deploy_net_runs_on_a_whole_photo(name):
     net = caffe.Net(str(FOLDER / name / 'deploy.prototxt'), caffe.TEST)
+    start(net, [], init_missing=True)
+    rng = np.random.default_rng(0)
+    for layer, blobs in net.params.items():
+        if layer.startswith('score'):
+            blobs[0].data[...] = rng.normal(0, 0.01, blobs[0].data.shape)
     net.blobs['data'].reshape(1, 3, 500, 333)
-    net.blobs['data'].data[...] = np.random.default_rng(0).normal(0, 50, (1, 3, 500, 333))
+    net.blobs['data'].data[...] = rng.normal(0, 50, (1, 3, 500, 333))
     score = net.forward()['score']
     assert score.shape == (1, 21, 500, 333) and np.isfinite(score).all()
+    assert score[0].std((1, 2)).min() > 0
 
 
 def test_an_unknown_net_is_named_with_those_there_are(command):

@@ -147,6 +147,29 @@ def test_predicting_one_class_warns(mini, tmp_path, capsys):
     assert 'WARNING: every pixel is class 0' in capsys.readouterr().err
 
 
+def test_a_signal_during_the_last_validation_ends_it(mini, tmp_path):
+    run = trainer(tmp_path, mini, max_iter=2, val_every=2)
+    validate = run._validate
+
+    def interrupted(*arguments):
+        run._note_stop(signal.SIGTERM, None)
+        return validate(*arguments)
+    run._validate = interrupted
+    assert run.train([]) is None
+    assert run.run.iteration == 2
+
+
+def test_the_log_forgets_what_was_lost(tmp_path):
+    run = Run(tmp_path)
+    for iteration in (20, 40, 60):
+        run.log(iteration=iteration, smoothed_loss=iteration, loss=iteration)
+    run.log(iteration=40, event='resumed')
+    run.log(iteration=60, smoothed_loss=7, loss=7)
+    with (tmp_path / 'log.jsonl').open('a') as file:
+        file.write('{"iteration": 80, "lo')
+    assert run.learning_curve()['loss'] == [20, 40, 7]
+
+
 def test_a_half_written_snapshot_is_cleared_away(mini, tmp_path):
     run = trainer(tmp_path, mini, max_iter=2)
     run.train([])

@@ -73,6 +73,8 @@ def test_cast_reshapes_and_refuses_what_does_not_fit():
     blob = np.arange(24, dtype=np.float32).reshape(2, 12)
     assert (cast(blob, (2, 3, 2, 2)) == blob.reshape(2, 3, 2, 2)).all()
     assert cast(blob.reshape(1, 1, 2, 12), (2, 3, 2, 2)).shape == (2, 3, 2, 2)
+    assert cast(blob[:1], (1, 3, 2, 2)).shape == (1, 3, 2, 2)  # a single output
+    assert cast(np.zeros((1, 1, 1, 5)), (5,)).shape == (5,)
     with pytest.raises(WeightsError, match='do not fit'):
         cast(blob, (2, 3, 2, 3))
     with pytest.raises(WeightsError, match='do not fit'):
@@ -143,6 +145,25 @@ def test_init_missing_is_seeded_gaussian():
     assert (first == same).all() and (first != other).any()
     assert first.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
     assert not nets[0].params['conv5_1'][1].data.any() and not nets[0].params['score_fr'][0].data.any()
+
+
+def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
+    path = tmp_path / 'old.prototxt'
+    path.write_text('layers { name: "fc6" type: INNER_PRODUCT bottom: "data" top: "fc6" }')
+    with pytest.raises(WeightsError, match='before 2014'):
+        read_spec(path)
+    path.write_text('layer { name: "data" type: "Data" top: "data" }')
+    with pytest.raises(WeightsError, match='no layer of type Data'):
+        read_spec(path)
+    path.write_text('layer { name: "data" type: "Input" top: "data" }')
+    with pytest.raises(WeightsError, match='no InnerProduct'):
+        cast_net(small, read_spec(path))
+
+
+def test_a_name_that_comes_twice_is_refused(small):
+    fc8 = 'fc8', [np.zeros((5, 6), np.float32), np.zeros(5, np.float32)]
+    with pytest.raises(WeightsError, match='two layers of that name'):
+        transplant(small, [fc8, fc8])
 
 
 def test_suffix_names_the_stream(tmp_path):

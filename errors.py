@@ -1,0 +1,12 @@
+"""What the user can mend."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend. Its one line names the file, the value and the mend."""
+
+
+def few(names, most=6):
+    """The names in one line, only the first of them if there are more than `most`."""
+    names = list(names)
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more
