@@ -71,7 +71,7 @@ def check_label(label, shape, classes, path):
     wrong = [int(value) for value in present if value >= classes and value != VOID]
     if wrong:
         raise DataError(f'{path}: label values {wrong[:5]} are outside 0–{classes - 1} and {VOID} (void); '
-                        'renumber them or choose a net with more classes')
+                        'renumber them, or make what is no class void')
 
 
 def to_blob(image, mean, scale=1.0):

@@ -29,11 +29,11 @@ class MiniObjects(SegDataset):
         return read_image(self.root / 'Objects' / f'{name}.jpg')
 
     def example(self, name, rng):
-        """data 3×104×104 and label 1, float32; half of the pictures are mirrored."""
+        """data 3×104×104 and label 1, float32; half of those to learn from are mirrored."""
         kind = name.partition('_')[0]
         if kind not in self.classes:
             raise DataError(f"{self.root}: example '{name}' is of no class; they are {', '.join(self.classes)}")
         image = self.image(name)
-        if rng.random() < 0.5:
+        if self.split == 'train' and rng.random() < 0.5:
             image = image[:, ::-1]
         return to_blob(image, self.mean, self.scale), np.array([self.classes.index(kind)], np.float32)

@@ -49,10 +49,12 @@ def stage_section(name, runs):
     records = Run(runs / name).read_log()
     about = json.loads((runs / name / 'run.json').read_text())
     losses = [record for record in records if 'smoothed_loss' in record]
-    hours = sum(min(b['time'] - a['time'], 600) for a, b in pairwise(records)) / 3600
-    return (f'- `{name}`: {losses[-1]["iteration"]} iterations in {hours * 60:.0f} minutes, base_lr '
+    # A longer gap than ten minutes is a run that was stopped, not one that worked.
+    minutes = sum(gap for a, b in pairwise(records) if (gap := b['time'] - a['time']) < 600) / 60
+    return (f'- `{name}`: {losses[-1]["iteration"]} iterations in {minutes:.0f} minutes, base_lr '
             f'{about["settings"]["base_lr"]:g}, smoothed loss {losses[0]["smoothed_loss"]:.2f} → '
-            f'{losses[-1]["smoothed_loss"]:.2f}; {about["versions"]["caffe"]}, started by\n'
+            f'{losses[-1]["smoothed_loss"]:.2f}; Caffe {about["versions"]["caffe"]}, '
+            f'this repository at {about["versions"].get("fcn", "a commit not recorded")}, started by\n'
             f'  `{clean(about["command"])}`')
 
 
