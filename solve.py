@@ -39,7 +39,8 @@ def parse(arguments=None):
     add('--init-missing', action='store_true', help='draw what the starting weights lack from seeded Gaussians')
     add('--iterations', type=_positive(int), metavar='N', help="default: the net's recipe")
     add('--base-lr', type=_positive(float), metavar='RATE', help="default: the net's recipe")
-    add('--batch', type=_positive(int), metavar='N', help='forward passes, an image each, whose gradients make one step')
+    add('--batch', type=_positive(int), metavar='N',
+        help='forward passes, an image each, whose gradients make one step')
     add('--seed', type=int, default=1337, help='of the order of images, dropout and drawn weights')
     add('--val-every', type=_positive(int), metavar='N', help='iterations between validations')
     add('--val-images', type=_positive(int), metavar='N', help='validate on so many of the images')
