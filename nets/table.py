@@ -48,7 +48,7 @@ NETS = {
     'voc-fcn-alexnet': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-4, 100_000),
     'voc-fcn-googlenet': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'heavy', 5e-5, 100_000),
     'voc-fcn16s-googlenet': Net(GOOGLENET, heads.fcn16s, 'voc', 'voc-fcn-googlenet', 'heavy', 1e-5, 100_000),
-    'voc-fcn8s-googlenet': Net(GOOGLENET, heads.fcn8s, 'voc', 'voc-fcn16s-googlenet', 'heavy', 1e-5, 100_000),
+    'voc-fcn8s-googlenet': Net(GOOGLENET, heads.fcn8s, 'voc', 'voc-fcn16s-googlenet', 'heavy', 1e-7, 100_000),
     # The miniature: a small VGG that learns to classify shapes, then the stages of Table 2.
     'mini-vgg': Net(MINI, None, 'mini-objects', None, 'miniature', 1e-2, 600),
     'mini-fcn32s': Net(MINI, heads.fcn32s, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
