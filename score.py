@@ -18,6 +18,7 @@ from command import add_net_options, run
 from data_layers import DATASETS, VOID, DataError, dataset_class, layers, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
+from data_layers.prefetch import limited
 from files import write_text
 from nets import find, train_net
 from solvers import (
@@ -58,14 +59,12 @@ def score_net(args):
     dataset = DATASETS[row.data]
     if row.head is None:
         raise RunError(f'{args.net} is a classifier; score an FCN')
-    source = source_at(dataset.val, args.data, args.split) if args.data else dataset.val
-    if args.split:
-        source = source._replace(split=args.split)
+    source = source_at(dataset.val, args.data) if args.data else dataset.val
+    source = source._replace(split=args.split or source.split, options=(*source.options, ('limit', args.images)))
     names = dataset_class(getattr(layers, source.layer).dataset)(source.root, source.split).names
-    count = min(args.images or len(names), len(names))
-    source = source._replace(options=(*source.options, ('limit', count)))
+    names = limited(names, args.images)
     net = load_net(train_net(row, source), weights_of(args.weights or args.runs / args.net))
-    kept = iter(names[i * len(names) // count] for i in range(count))
+    kept = iter(names)
 
     def keep(labels):
         save_label(labels[0], args.out / f'{next(kept)}.png')
@@ -73,7 +72,7 @@ def score_net(args):
     def progress(passes):
         return tqdm(passes, desc=args.net, unit='image', dynamic_ncols=True)
 
-    matrix, _ = evaluate(net, count, progress, keep if args.out else None)
+    matrix, _ = evaluate(net, len(names), progress, keep if args.out else None)
     return matrix
 
 
