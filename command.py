@@ -20,9 +20,9 @@ def run(main):
     sys.exit(status)
 
 
-def add_net_options(parser, weights):
+def add_net_options(parser, weights, several=False):
     """Add --weights, described by `weights`, --gpu and --runs to an argparse parser."""
-    parser.add_argument('--weights', metavar='FILE', help=weights)
+    parser.add_argument('--weights', metavar='FILE', help=weights, action='append' if several else 'store')
     parser.add_argument('--gpu', type=int, metavar='ID',
                         help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)')
     parser.add_argument('--runs', type=Path, default=Path('runs'), metavar='DIR',

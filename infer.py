@@ -2,9 +2,11 @@
 
     python infer.py photo.jpg                              voc-fcn8s as solve.py trained it
     python infer.py DIR 'holiday/*.png' --net NET --weights FILE --out DIR
+    python infer.py DIR --net nyud-fcn32s-color-hha --hha DIR
 
 For each image two pictures: NAME.png, the labels in the VOC colours, and
-NAME_overlay.jpg, the labels over the image with a legend.
+NAME_overlay.jpg, the labels over the image with a legend. A net with two kinds of
+labels draws NAME_geo.png and NAME_geo_overlay.jpg too.
 """
 
 import argparse
@@ -17,11 +19,12 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from command import add_net_options, run
-from data_layers import DATASETS, DataError, read_image, to_blob, voc_palette
+from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
-from nets import deploy_net, find
-from solvers import Footprint, RunError, choose_device, load_net, predict, weights_of
+from nets import deploy_net, find, input_tops
+from solvers import Footprint, RunError, choose_device, load_net, segment, weights_for
 
+COMPANIONS = ('depth', 'hha')
 ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
@@ -31,7 +34,10 @@ def parse(arguments=None):
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
     add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--out', type=Path, default=Path('out'), metavar='DIR', help='where the pictures go (default: out)')
-    add_net_options(parser, weights='caffemodel or run folder (default: runs/NET)')
+    for name in COMPANIONS:
+        add(f'--{name}', type=Path, metavar='DIR', help=f'for nets that see {name} too: folder of files named as '
+            'the images')
+    add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     return parser.parse_args(arguments)
 
 
@@ -66,46 +72,76 @@ def output_names(files):
     return names
 
 
-def outputs(out, files):
-    """[(file, its label picture, its overlay)]; DataError if one would overwrite an image that is read."""
+def outputs(out, files, labels):
+    """[(file, {label: (its picture, its overlay)})]; DataError if one would overwrite an image that is read."""
     inputs = {file.resolve() for file in files}
-    triples = [(file, out / f'{name}.png', out / f'{name}_overlay.jpg')
-               for file, name in zip(files, output_names(files), strict=True)]
-    for file, *pictures in triples:
-        if clash := [picture for picture in pictures if picture.resolve() in inputs]:
+    targets = []
+    for file, name in zip(files, output_names(files), strict=True):
+        ends = {label: f'_{label}' if index else '' for index, label in enumerate(labels)}
+        pictures = {label: (out / f'{name}{end}.png', out / f'{name}{end}_overlay.jpg')
+                    for label, end in ends.items()}
+        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in inputs]:
             raise DataError(f'{clash[0]}: the labels of {file} would overwrite it; give another --out')
-    return triples
+        targets.append((file, pictures))
+    return targets
 
 
-def segment_fitting(net, footprint, file, dataset):
-    """The image in `file` and its labels, found on a smaller copy if it is too large for the net."""
-    image = read_image(file, rotate=True)
-    height, width = image.shape[:2]
+def input_files(row, file, folders):
+    """{input: file} of an image: itself for the first input, files of its name in `folders` for the others."""
+    first, *others = input_tops(row)
+    files = {first: file}
+    for name in others:
+        if folders[name] is None:
+            raise DataError(f'{file}: the net sees {name} too; give the folder of it with --{name}')
+        found = [path for path in folders[name].glob(f'{glob.escape(file.stem)}.*') if looks_like_image(path)]
+        if not found:
+            raise DataError(f'{folders[name] / file.stem}: no {name} there for {file}')
+        files[name] = found[0]
+    return files
+
+
+def read_inputs(row, files):
+    """{input: array} of {input: file}, all H×W; DataError if one is of another size."""
+    inputs = DATASETS[row.data].inputs
+    images = {name: inputs[name].read(file, rotate=True) for name, file in files.items()}
+    first = next(iter(images))
+    (height, width), *others = (image.shape[:2] for image in images.values())
+    for (name, file), size in zip(list(files.items())[1:], others, strict=True):
+        if size != (height, width):
+            raise DataError(f'{file}: the {name} is {size[1]}×{size[0]}, its {first} {width}×{height}; '
+                            'they must be equal')
+    return images
+
+
+def segment_fitting(net, row, footprint, files):
+    """The inputs in `files` and their labels, found on smaller copies if they are too large for the net."""
+    images = read_inputs(row, files)
+    first = next(iter(images))
+    height, width = images[first].shape[:2]
     factor = footprint.scale(height, width)
     if factor == 1:
-        return image, segment(net, image, dataset)
+        return images, segment(net, row, images)
     size = max(1, int(factor * width)), max(1, int(factor * height))
-    tqdm.write(f'{file}: {width}×{height} is more than memory holds; segmented at {size[0]}×{size[1]}',
+    tqdm.write(f'{files[first]}: {width}×{height} is more than memory holds; segmented at {size[0]}×{size[1]}',
                file=sys.stderr)
-    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    label = Image.fromarray(segment(net, small, dataset)).resize((width, height), Image.Resampling.NEAREST)
-    return image, np.asarray(label)
+    found = segment(net, row, {name: resized(image, size) for name, image in images.items()})
+    return images, {label: resized(classes, (width, height), Image.Resampling.NEAREST)
+                    for label, classes in found.items()}
 
 
-def segment(net, image, dataset):
-    """H×W uint8 labels of an H×W×3 RGB image, by a deploy net of a DataSet."""
-    blob = to_blob(image, dataset.mean, dataset.scale)
-    net.blobs['data'].reshape(1, *blob.shape)
-    net.blobs['data'].data[0] = blob
-    net.forward()
-    return predict(net.blobs['score'].data)[0]
+def resized(image, size, filter=None):
+    """An array at another (width, height); pictures are filtered, unless asked otherwise, and depth is not."""
+    filter = filter or (Image.Resampling.LANCZOS if image.ndim == 3 else Image.Resampling.NEAREST)
+    return np.asarray(Image.fromarray(image).resize(size, filter))
 
 
 def overlay(image, label, classes, opacity=0.55):
     """The image with its labels painted over all but the background, and a legend below."""
-    palette = voc_palette()
-    painted = np.where((label == 0)[..., None], image, (1 - opacity) * image + opacity * palette[label])
-    present = [int(value) for value in np.unique(label) if value] or [0]
+    palette, background = voc_palette(), classes[0] == 'background'
+    painted = (1 - opacity) * image + opacity * palette[label]
+    if background:
+        painted[label == 0] = image[label == 0]
+    present = [int(value) for value in np.unique(label) if value or not background] or [0]
     height, width = label.shape
     size = max(12, min(28, width // 25))
     font = ImageFont.load_default(size)
@@ -134,19 +170,24 @@ def main(arguments=None):
         raise RunError(f'{args.net} is a classifier; segment with an FCN')
     dataset = DATASETS[row.data]
     files = find_images(args.images)
-    targets = outputs(args.out, files)
+    targets = outputs(args.out, files, dataset.labels)
+    folders = {name: getattr(args, name) for name in COMPANIONS}
+    for file in files:
+        input_files(row, file, folders)
     choose_device(args.gpu)
-    net = load_net(deploy_net(row), weights_of(args.weights or args.runs / args.net))
+    net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
     footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
-    for file, picture, painted in tqdm(targets, unit='image', dynamic_ncols=True):
+    for file, pictures in tqdm(targets, unit='image', dynamic_ncols=True):
         try:
-            image, label = segment_fitting(net, footprint, file, dataset)
+            images, found = segment_fitting(net, row, footprint, input_files(row, file, folders))
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue
-        save_label(label, picture)
-        overlay(image, label, dataset.classes).save(painted, quality=92)
+        image = next(iter(images.values()))
+        for label, (picture, painted) in pictures.items():
+            save_label(found[label], picture)
+            overlay(image, found[label], dataset.labels[label]).save(painted, quality=92)
     print(f'{len(files) - len(bad)} images in {args.out}')
     if bad:
         raise DataError('\n'.join(map(str, bad)))

@@ -3,8 +3,10 @@
     python score.py                                     voc-fcn8s as solve.py trained it
     python score.py NET --weights FILE --data DIR       any net, any weights
     python score.py --pred DIR --truth DIR              label PNGs, without a net
+    python score.py --submit DIR --data DIR --split test    files for PASCAL's server
 
 With --out DIR the confusion matrix, the metrics and the predicted labels are kept.
+Each data set is scored by its own custom: SIFT Flow leaves out classes that the truth lacks.
 """
 
 import argparse
@@ -15,12 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from command import add_net_options, run
-from data_layers import DATASETS, VOID, DataError, dataset_class, layers, read_label, source_at
+from data_layers import DATASETS, VOID, DataError, dataset_class, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
 from data_layers.prefetch import limited
 from files import write_text
-from nets import find, train_net
+from nets import deploy_net, find, input_tops, train_net
 from solvers import (
     RunError,
     choose_device,
@@ -30,7 +32,8 @@ from solvers import (
     format_metrics,
     load_net,
     metrics,
-    weights_of,
+    segment,
+    weights_for,
 )
 
 
@@ -44,7 +47,10 @@ def parse(arguments=None):
     add('--pred', type=Path, metavar='DIR', help='score the label PNGs in this folder instead')
     add('--truth', type=Path, metavar='DIR', help='against the label PNGs of the same names in this one')
     add('--out', type=Path, metavar='DIR', help='keep matrix, metrics and predictions here')
-    add_net_options(parser, weights='caffemodel or run folder (default: runs/NET)')
+    add('--submit', type=Path, metavar='DIR', help='write the labels of a VOC split, which needs no truth, as '
+        "PASCAL's server takes them")
+    add('--year', type=int, default=2012, metavar='YEAR', help='of the challenge to submit to (default: 2012)')
+    add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     args = parser.parse_args(arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
@@ -53,27 +59,46 @@ def parse(arguments=None):
     return args
 
 
-def score_net(args):
-    """The confusion matrix of a net over a split."""
-    row = find(args.net)
-    dataset = DATASETS[row.data]
+def source_of(args, row):
+    """Where the images lie, and the names of those to score."""
     if row.head is None:
         raise RunError(f'{args.net} is a classifier; score an FCN')
-    source = source_at(dataset.val, args.data) if args.data else dataset.val
+    source = DATASETS[row.data].val
+    source = source_at(source, args.data) if args.data else source
     source = source._replace(split=args.split or source.split, options=(*source.options, ('limit', args.images)))
-    names = dataset_class(getattr(layers, source.layer).dataset)(source.root, source.split).names
-    names = limited(names, args.images)
-    net = load_net(train_net(row, source), weights_of(args.weights or args.runs / args.net))
+    return source, limited(source.names(), args.images)
+
+
+def score_net(args, row):
+    """{label: confusion matrix} of a net over a split."""
+    source, names = source_of(args, row)
+    net = load_net(train_net(row, source), weights_for(args.net, args.runs, args.weights))
     kept = iter(names)
 
-    def keep(labels):
-        save_label(labels[0], args.out / f'{next(kept)}.png')
+    def keep(predicted):
+        name = next(kept)
+        for index, (label, classes) in enumerate(predicted.items()):
+            save_label(classes[0], args.out / f'{name}{f"_{label}" if index else ""}.png')
 
     def progress(passes):
         return tqdm(passes, desc=args.net, unit='image', dynamic_ncols=True)
 
-    matrix, _ = evaluate(net, len(names), progress, keep if args.out else None)
-    return matrix
+    return evaluate(net, len(names), progress, keep if args.out else None)[0]
+
+
+def submit(args, row):
+    """Write the labels of a split in the layout of PASCAL's server and return their folder."""
+    if row.data != 'voc':
+        raise RunError(f"{args.net} knows the classes of {row.data}; PASCAL's server takes VOC's")
+    source, names = source_of(args, row)
+    dataset = dataset_class(source.dataset)(source.root, source.split)
+    folder = args.submit / 'results' / f'VOC{args.year}' / 'Segmentation' / f'comp6_{source.split}_cls'
+    net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
+    folder.mkdir(parents=True, exist_ok=True)
+    (top,), (label,) = input_tops(row), DATASETS[row.data].labels
+    for name in tqdm(names, desc=args.net, unit='image', dynamic_ncols=True):
+        save_label(segment(net, row, {top: dataset.image(name)})[label], folder / f'{name}.png')
+    return folder
 
 
 def score_folders(args, classes):
@@ -97,31 +122,49 @@ def score_labels(truths, predictions, classes):
     return metrics(sum(confusion(*pair, classes) for pair in zip(truths, predictions, strict=True)))
 
 
-def report(matrix, names):
-    """The table that is printed: the four metrics, then each class's IU in percent."""
-    lines = [format_metrics(metrics(matrix)), '']
-    width = max(map(len, names))
-    for name, iou in zip(names, class_iou(matrix), strict=True):
-        lines.append(f'{name:<{width}}  ' + ('   –' if np.isnan(iou) else f'{100 * iou:5.1f}'))
+def report(matrices, dataset):
+    """What is printed of {label: confusion matrix}: the four metrics, then each class's IU in percent."""
+    lines = []
+    for label, matrix in matrices.items():
+        if len(matrices) > 1:
+            lines += [*([''] if lines else []), f'{label}:']
+        lines += [format_metrics(metrics(matrix, dataset.drop_absent)), '']
+        names = dataset.labels[label]
+        width = max(map(len, names))
+        for name, iou in zip(names, class_iou(matrix), strict=True):
+            lines.append(f'{name:<{width}}  ' + ('   –' if np.isnan(iou) else f'{100 * iou:5.1f}'))
     return '\n'.join(lines)
+
+
+def record(matrices, dataset):
+    """What metrics.json keeps: the first label's metrics, and those of others under their names."""
+    records = {}
+    for label, matrix in matrices.items():
+        ious = [None if np.isnan(iou) else iou for iou in class_iou(matrix).tolist()]
+        records[label] = {**metrics(matrix, dataset.drop_absent),
+                          'class_iou': dict(zip(dataset.labels[label], ious, strict=True)),
+                          'confusion': matrix.tolist()}
+    first, *others = records
+    return records[first] | {label: records[label] for label in others}
 
 
 def main(arguments=None):
     args = parse(arguments)
-    names = DATASETS[find(args.net).data].classes
+    row = find(args.net)
+    dataset = DATASETS[row.data]
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
     if args.pred:
-        matrix = score_folders(args, len(names))
+        matrices = {next(iter(dataset.labels)): score_folders(args, len(dataset.classes))}
     else:
         choose_device(args.gpu)
-        matrix = score_net(args)
+        if args.submit:
+            print(submit(args, row))
+            return
+        matrices = score_net(args, row)
     if args.out:
-        ious = [None if np.isnan(iou) else iou for iou in class_iou(matrix).tolist()]
-        write_text(args.out / 'metrics.json', json.dumps(
-            {**metrics(matrix), 'class_iou': dict(zip(names, ious, strict=True)),
-             'confusion': matrix.tolist()}, indent=2) + '\n')
-    print(report(matrix, names))
+        write_text(args.out / 'metrics.json', json.dumps(record(matrices, dataset), indent=2) + '\n')
+    print(report(matrices, dataset))
 
 
 if __name__ == '__main__':

@@ -10,20 +10,12 @@ What is finished is skipped, and what was interrupted goes on from its last snap
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
 from command import add_net_options, run
 from data_layers import DATASETS, source_at
-from nets import NETS, find
-from solvers import (
-    Options,
-    Run,
-    RunError,
-    Trainer,
-    choose_device,
-    format_metrics,
-    weights_of,
-)
+from nets import find
+from solvers import Options, RunError, Trainer, choose_device, format_results, starting_weights, weights_of
+from surgery import weights_and_stream
 
 FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
 
@@ -45,7 +37,8 @@ def parse(arguments=None):
     add('--val-every', type=_positive(int), metavar='N', help='iterations between validations')
     add('--val-images', type=_positive(int), metavar='N', help='validate on so many of the images')
     add('--snapshot-every', type=_positive(int), metavar='N', help='iterations between snapshots')
-    add_net_options(parser, weights='starting weights of the first net: a caffemodel or a run folder')
+    add_net_options(parser, weights='starting weights of the first net: a caffemodel or a run folder; for a net of '
+                    'two streams one each, as FILE:STREAM', several=True)
     return parser.parse_args(arguments)
 
 
@@ -75,26 +68,6 @@ def options(name, args, device):
                    args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device)
 
 
-def starting_weights(name, runs, given=None):
-    """[(caffemodel, suffix)] that net `name` starts from; RunError says how to get one that is missing."""
-    parent = find(name).parent
-    if given:
-        return [(weights_of(given), '')]
-    if parent is None:
-        return []
-    if url := NETS[parent].url:
-        file = Path('weights') / url.rpartition('/')[2]
-        if not file.is_file():
-            raise RunError(f'{file}: no such file, and {name} starts from it; download it from {url}, or name '
-                           'other weights with --weights')
-        return [(file, '')]
-    parent_run = Run(runs / parent)
-    if not parent_run.snapshots():
-        raise RunError(f'{parent_run.folder}: {parent} is not trained, and {name} starts from it; run `python solve.py '
-                       f'{parent}` first, or name other weights with --weights')
-    return [(parent_run.weights(), '')]
-
-
 def main(arguments=None):
     args = parse(arguments)
     device = choose_device(args.gpu)
@@ -110,14 +83,16 @@ def main(arguments=None):
             continue
         sources = []
         if trainer.run.iteration:
-            print(f'{trainer.name}: goes on from iteration {trainer.run.iteration} in {trainer.run.folder}')
+            print(f'{trainer.name}: goes on from iteration {trainer.run.iteration} in {trainer.run.folder}'
+                  + (', without reading --weights again' if args.weights and index == 0 else ''))
         else:
-            sources = starting_weights(trainer.name, args.runs, args.weights if index == 0 else None)
+            sources = starting_weights(trainer.name, args.runs) if index or not args.weights else [
+                (weights_of(path), stream) for path, stream in map(weights_and_stream, args.weights)]
             print(f'{trainer.name}: starts from', *(path for path, _ in sources) if sources else ('drawn weights',))
         result = trainer.train(sources)
         if result is None:
             return 130
-        print(f'{trainer.name}: {format_metrics(result)}')
+        print(f'{trainer.name}: {format_results(result)}')
     return 0
 
 

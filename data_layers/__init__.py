@@ -1,84 +1,116 @@
-"""Data sets and the Caffe layers that feed them as whole images.
+"""Data sets and the Caffe layer that feeds them as whole images.
 
-A data set is one small class (`voc`, `sbd`, …) that says where its files lie, one
-line in `layers`, and one row here. Importing this package does not import caffe;
-only `data_layers.layers` does.
+A data set is one small class (`voc`, `sbd`, `nyud`, …) that says where its files lie
+and what they hold, and one row in `DATASETS`. Importing this package does not import
+caffe; only `data_layers.layers` does.
 """
 
 import json
 from pathlib import Path
 from typing import NamedTuple
 
-from .images import VOID, DataError, open_image, read_image, read_label, to_blob
+from .context import PASCALContext
+from .dataset import SegDataset
+from .images import VOID, DataError, open_image, read_image, read_label
 from .mini import Mini, MiniObjects
+from .nyud import NYUD
 from .palette import voc_palette
 from .sbd import SBD
+from .siftflow import SIFTFlow
 from .voc import VOC
 
-__all__ = ['DATASETS', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniObjects', 'Source',
-           'dataset_class', 'open_image', 'read_image', 'read_label', 'source_at', 'to_blob', 'voc_palette']
+__all__ = ['DATASETS', 'NYUD', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniObjects', 'PASCALContext',
+           'SIFTFlow', 'SegDataset', 'Source', 'dataset_class', 'open_image', 'read_image', 'read_label', 'source_at',
+           'voc_palette']
+
+
+class ILSVRC(SegDataset):
+    """What a classifier's net is told of ILSVRC: it is fetched, not trained, so nothing is read here."""
+
+    inputs = VOC.inputs
+    # Class numbers stand for the synsets' names, which no net needs.
+    labels = {'label': tuple(map(str, range(1000)))}
+
+
+_CLASSES = {kind.__name__: kind
+            for kind in (ILSVRC, VOC, SBD, PASCALContext, NYUD, SIFTFlow, Mini, MiniObjects)}
+
+
+def dataset_class(name):
+    """The class of that name, or None: how layers and reading processes are told what to read."""
+    return _CLASSES.get(name)
 
 
 class Source(NamedTuple):
-    """Where a net's examples come from: a layer of data_layers.layers and its options."""
+    """Where a net's examples come from: a data set's class by name, its folder, a split, more options of the layer."""
 
-    layer: str
+    dataset: str
     root: str
     split: str
     options: tuple = ()
 
     def param_str(self, **more):
-        return json.dumps({'root': self.root, 'split': self.split, **dict(self.options), **more})
+        return json.dumps({'dataset': self.dataset, 'root': self.root, 'split': self.split, **dict(self.options),
+                           **more})
+
+    def names(self):
+        """The names of its examples; DataError if the list is not there."""
+        return dataset_class(self.dataset)(self.root, self.split).names
 
 
 class DataSet(NamedTuple):
-    """What nets, scores and pictures need to know of a data set: its class names by
-    label, its BGR mean, what pixels are multiplied by, and the sources it is learned
-    from and validated on."""
+    """A set to learn: the class that knows its inputs and labels, the sources it is learned from and
+    validated on, how files name the two phases, and whether scores leave out classes absent from the truth."""
 
-    classes: tuple
-    mean: tuple
+    kind: type
     train: Source | None = None
     val: Source | None = None
-    scale: float = 1.0
+    phases: tuple = ('train', 'val')
+    drop_absent: bool = False
+
+    @property
+    def inputs(self):
+        return self.kind.inputs
+
+    @property
+    def labels(self):
+        return self.kind.labels
+
+    @property
+    def classes(self):
+        """The class names of the first label."""
+        return next(iter(self.labels.values()))
 
 
+TRAINVAL_TEST = ('trainval', 'test')
 DATASETS = {
-    # Class numbers stand for the synsets' names, which no net needs.
-    'ilsvrc': DataSet(tuple(map(str, range(1000))), VOC.mean),
-    'voc': DataSet(VOC.classes, VOC.mean,
-                   Source('SBDDSegDataLayer', 'data/sbd', 'train'),
-                   Source('VOCSegDataLayer', 'data/voc', 'seg11valid')),
-    'mini': DataSet(Mini.classes, Mini.mean,
-                    Source('MiniSegDataLayer', 'data/mini', 'train'),
-                    Source('MiniSegDataLayer', 'data/mini', 'val'), Mini.scale),
-    'mini-objects': DataSet(Mini.classes, Mini.mean,
-                            Source('MiniObjectDataLayer', 'data/mini', 'train', (('batch', 16),)),
-                            Source('MiniObjectDataLayer', 'data/mini', 'val', (('batch', 16),)), Mini.scale),
+    'ilsvrc': DataSet(ILSVRC),
+    'voc': DataSet(VOC, Source('SBD', 'data/sbd', 'train'), Source('VOC', 'data/voc', 'seg11valid')),
+    'pascal-context': DataSet(PASCALContext, *(Source('PASCALContext', 'data/pascal-context', split)
+                                               for split in ('train', 'val'))),
+    'nyud': DataSet(NYUD, *(Source('NYUD', 'data/nyud', split) for split in TRAINVAL_TEST), TRAINVAL_TEST),
+    'siftflow': DataSet(SIFTFlow, *(Source('SIFTFlow', 'data/siftflow', split) for split in TRAINVAL_TEST),
+                        TRAINVAL_TEST, drop_absent=True),
+    'mini': DataSet(Mini, *(Source('Mini', 'data/mini', split) for split in ('train', 'val'))),
+    'mini-objects': DataSet(MiniObjects, *(Source('MiniObjects', 'data/mini', split, (('batch', 16),))
+                                           for split in ('train', 'val'))),
 }
-
-_CLASSES = {'VOC': VOC, 'SBD': SBD, 'Mini': Mini, 'MiniObjects': MiniObjects}
-
-
-def dataset_class(name):
-    """The class of that name: how a reading process is told what to read."""
-    return _CLASSES[name]
 
 
 def source_at(source, root, split=None):
-    """`source` moved to the folder `root`, its layer fitted to the layout found there.
+    """`source` moved to the folder `root`, its data set fitted to the layout found there.
 
     VOC's two training layouts are told apart by their folders: `img` and `cls` are
     SBD's, `JPEGImages` VOC's. DataError if there is neither.
     """
     root = Path(root).resolve()
-    layer = source.layer
-    if layer in ('SBDDSegDataLayer', 'VOCSegDataLayer'):
+    dataset = source.dataset
+    if dataset in ('SBD', 'VOC'):
         if (root / 'JPEGImages').is_dir():
-            layer = 'VOCSegDataLayer'
+            dataset = 'VOC'
         elif (root / 'img').is_dir() and (root / 'cls').is_dir():
-            layer = 'SBDDSegDataLayer'
+            dataset = 'SBD'
         else:
             raise DataError(f'{root}: neither VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation) '
                             'nor SBD (img, cls) lies there')
-    return source._replace(layer=layer, root=str(root), split=split or source.split)
+    return source._replace(dataset=dataset, root=str(root), split=split or source.split)

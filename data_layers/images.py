@@ -62,6 +62,15 @@ def read_label(path):
     return _decode(path, lambda image: image)
 
 
+def read_depth(path):
+    """H×W float32 of a grey 16-bit PNG, in the unit it is stored in (NYUDv2: millimetres); 0 is a hole."""
+    with open_image(path) as image:
+        mode = image.mode
+    if not mode.startswith('I'):
+        raise DataError(f'{path}: depth is a grey image of 16 bits, this is {mode}; convert it without loss')
+    return _decode(path, lambda image: np.asarray(image).astype(np.float32))
+
+
 def check_label(label, shape, classes, path):
     """Raise DataError unless `label` has the image's (H, W) and values in {0 … classes − 1, 255}."""
     if label.shape != shape:
@@ -72,11 +81,3 @@ def check_label(label, shape, classes, path):
     if wrong:
         raise DataError(f'{path}: label values {wrong[:5]} are outside 0–{classes - 1} and {VOID} (void); '
                         'renumber them, or make what is no class void')
-
-
-def to_blob(image, mean, scale=1.0):
-    """3×H×W float32 of an H×W×3 RGB image: BGR order, minus `mean` (BGR), times `scale`."""
-    blob = image[:, :, ::-1].astype(np.float32)
-    blob -= np.asarray(mean, np.float32)
-    blob *= np.float32(scale)
-    return np.ascontiguousarray(blob.transpose(2, 0, 1))

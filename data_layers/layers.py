@@ -1,36 +1,41 @@
-"""The Caffe layers that feed whole images (section 4.3), one small class a data set.
+"""The Caffe layer that feeds whole images (section 4.3).
 
-Their `param_str` is a JSON object:
+Its `param_str` is a JSON object:
 
+    dataset    class of the data set: VOC, SBD, PASCALContext, NYUD, SIFTFlow, …
     root       folder of the data set
     split      name of the list of examples
+    tops       which inputs and labels, in the order of the layer's tops (default: all)
     seed       of the order and of whatever is drawn (default 1337)
     shuffle    a new permutation each epoch, or the list's own order (default: in training)
     position   examples to pass over at first, to go on where a run stopped (default 0)
     batch      examples at once, all of one size (default 1)
     limit      read that many examples, evenly spread over the split (default: all)
 
-Tops are data, N×3×H×W float32 BGR minus the mean, and label, N×1×H×W float32.
+Tops are inputs, N×C×H×W float32 as data_layers.inputs makes them, and labels, N×1×H×W.
 """
 
 import json
 
 from engine import caffe
 
+from . import dataset_class
 from .images import DataError
 from .prefetch import Prefetcher
 
-DEFAULTS = dict(seed=1337, position=0, batch=1, limit=None)
+DEFAULTS = dict(tops=None, seed=1337, position=0, batch=1, limit=None)
 
 
 class SegDataLayer(caffe.Layer):
-    """Reads ahead from `dataset` and reshapes its tops to each example."""
-
-    dataset = None
+    """Reads ahead from its data set and reshapes its tops to each example."""
 
     def setup(self, bottom, top):
         spec = parse(self.param_str, shuffle=self.phase == caffe.TRAIN)
-        self._reader = Prefetcher(spec | {'dataset': self.dataset})
+        kind = dataset_class(spec['dataset'])
+        tops = spec['tops'] or (*kind.inputs, *kind.labels)
+        if len(top) != len(tops):
+            raise DataError(f"the layer has {len(top)} tops, and {spec['dataset']} is asked for {', '.join(tops)}")
+        self._reader = Prefetcher(spec)
         self._arrays = None
 
     def reshape(self, bottom, top):
@@ -49,22 +54,6 @@ class SegDataLayer(caffe.Layer):
         pass
 
 
-class VOCSegDataLayer(SegDataLayer):
-    dataset = 'VOC'
-
-
-class SBDDSegDataLayer(SegDataLayer):
-    dataset = 'SBD'
-
-
-class MiniSegDataLayer(SegDataLayer):
-    dataset = 'Mini'
-
-
-class MiniObjectDataLayer(SegDataLayer):
-    dataset = 'MiniObjects'
-
-
 def parse(text, shuffle):
     """The options in a param_str, checked, with defaults filled in; DataError names a wrong one."""
     try:
@@ -74,12 +63,17 @@ def parse(text, shuffle):
     if not isinstance(given, dict):
         raise DataError(f"param_str is not a JSON object: '{text[:80]}'")
     spec = DEFAULTS | {'shuffle': shuffle} | given
-    known = {'root', 'split', *DEFAULTS, 'shuffle'}
+    known = {'dataset', 'root', 'split', *DEFAULTS, 'shuffle'}
     if unknown := sorted(set(spec) - known):
         raise DataError(f"param_str has an unknown key '{unknown[0]}'; it knows {', '.join(sorted(known))}")
-    for key in ('root', 'split'):
+    for key in ('dataset', 'root', 'split'):
         if not isinstance(spec.get(key), str):
             raise DataError(f"param_str needs '{key}', a string")
+    if dataset_class(spec['dataset']) is None:
+        raise DataError(f"param_str's dataset is '{spec['dataset']}'; no data set has that name")
+    tops = spec['tops']
+    if tops is not None and not (isinstance(tops, list) and tops and all(isinstance(top, str) for top in tops)):
+        raise DataError(f"param_str's tops is {tops!r}; it is a list of names")
     if not isinstance(spec['shuffle'], bool):
         raise DataError(f"param_str's shuffle is {spec['shuffle']!r}; it is true or false")
     least = dict(seed=0, position=0, batch=1, limit=1)

@@ -43,7 +43,8 @@ def batches(dataset, seed, shuffle, position, batch):
     examples = []
     for epoch, index in order(len(dataset.names), seed, shuffle, position):
         name = dataset.names[index]
-        example = dataset.example(name, np.random.default_rng([seed, epoch, index]))
+        blobs = dataset.example(name, np.random.default_rng([seed, epoch, index]))
+        example = [blobs[top] for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
             raise DataError(f'{name}: {example[0].shape} differs from the {examples[0][0].shape} before it; '
                             'images of different sizes go one by one (batch 1, and iter_size in the solver)')
@@ -56,8 +57,8 @@ def batches(dataset, seed, shuffle, position, batch):
 class Prefetcher:
     """Iterates over what `batches` yields, read by a child process.
 
-    `spec` holds the name of the data set's class, its root, split and limit, and
-    the arguments of `batches`. Raises DataError for what is wrong with a file, or if
+    `spec` holds the name of the data set's class, its root, split, tops and limit,
+    and the arguments of `batches`. Raises DataError for what is wrong with a file, or if
     the child died, of lack of memory for one.
     """
 
@@ -105,7 +106,7 @@ def serve():
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # A stray print must not land among the bytes.
     try:
         try:
-            dataset = dataset_class(spec['dataset'])(spec['root'], spec['split'])
+            dataset = dataset_class(spec['dataset'])(spec['root'], spec['split'], spec['tops'])
             dataset.names = limited(dataset.names, spec['limit'])
             for arrays in batches(dataset, spec['seed'], spec['shuffle'], spec['position'], spec['batch']):
                 out.write(json.dumps({'shapes': [array.shape for array in arrays]}).encode() + b'\n')

@@ -16,12 +16,13 @@ import infer
 import score
 import solve
 from command import run
-from data_layers import DATASETS, Mini
+from data_layers import Mini
 from nets import deploy_net, find
-from solvers import METRICS, Run, load_net
+from solvers import METRICS, Run, load_net, segment
 
 from .generate import generate
 from .pictures import curves, figure4
+from .shapes import CLASSES
 
 STAGES = {'FCN-32s': 'mini-fcn32s', 'FCN-16s': 'mini-fcn16s', 'FCN-8s': 'mini-fcn8s'}
 PAPER = {'FCN-32s': (89.1, 73.3, 59.4, 81.4), 'FCN-16s': (90.0, 75.7, 62.4, 83.0),
@@ -60,8 +61,9 @@ def segment_all(dataset, runs):
     labels, values = {}, {}
     for stage, name in STAGES.items():
         net = load_net(deploy_net(find(name)), Run(runs / name).weights())
-        labels[stage] = [infer.segment(net, dataset.image(example), DATASETS['mini']) for example in dataset.names]
-        values[stage] = score.score_labels(map(dataset.label, dataset.names), labels[stage], len(dataset.classes))
+        labels[stage] = [segment(net, find(name), {'data': dataset.image(example)})['label']
+                         for example in dataset.names]
+        values[stage] = score.score_labels(map(dataset.label, dataset.names), labels[stage], len(CLASSES))
     return labels, values
 
 
@@ -86,7 +88,7 @@ def draw(args, dataset, labels):
         image, truth = dataset.pair(dataset.names[index])
         rows.append((image, {stage: found[index] for stage, found in labels.items()}, truth))
         files.append(args.out / f'{dataset.names[index]}_overlay.jpg')
-        infer.overlay(image, labels['FCN-8s'][index], dataset.classes).save(files[-1], quality=92)
+        infer.overlay(image, labels['FCN-8s'][index], CLASSES).save(files[-1], quality=92)
     figure4(files[0], rows)
     curves(files[1], {stage: Run(args.runs / name).learning_curve() for stage, name in STAGES.items()})
     return files

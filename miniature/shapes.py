@@ -16,7 +16,7 @@ from PIL import Image
 
 from data_layers import VOID, Mini
 
-CLASSES = Mini.classes
+CLASSES = Mini.labels['label']
 SPLITS = ('train', 'val')
 VOID_BAND = 0.75  # pixels each side of an outline: the thinnest that leaves no two labels touching
 SHADOW = 4  # pixels it reaches beyond a shape

@@ -1,60 +1,84 @@
 """The heads: how a trunk's features become a score for every input pixel (section 4.2).
 
-Every head takes a NetSpec `n` that holds `n.data` and the trunk's layers, and adds
-layers up to `n.score`, N×classes×H×W with the height and width of `n.data`. Of the
-trunk it asks `taps`, the names of its last features by stride, `upsampling_kernel`,
-`score_lr`, the rate of score layers relative to the rest, and, if it has taps to fuse,
+Of the trunk a head asks `taps`, the names of its last features by stride,
+`upsampling_kernel`, `score_lr`, the rate of score layers relative to the rest, and
 `crop_to_tap`: whether a score upsampled to a tap is what must be cut.
 """
 
-from caffe import layers as L
+from typing import NamedTuple
 
 from . import vocabulary as v
 
 
-def fcn32s(n, trunk, classes):
-    """One score at stride 32, upsampled at once."""
-    n.score_fr = v.score(n[trunk.taps[32]], classes, trunk.score_lr)
-    n.upscore = v.upscore(n.score_fr, classes, 32, trunk.upsampling_kernel(32))
-    n.score = v.crop(n.upscore, n.data)
+class Head(NamedTuple):
+    """Scores the features at stride `start`, then for each of `strides` upsamples by two
+    and fuses the score of the features there, then upsamples by the rest.
 
+    `scales` multiply the features at a stride before they are scored. `learn` lets the
+    upsampling before the last be learned, as in the CVPR paper. `operation` fuses.
+    """
 
-def fcn16s(n, trunk, classes):
-    """FCN-32s' score upsampled twice and summed with a score of the stride-16 tap."""
-    _skips(n, trunk, classes, strides=(16,))
+    strides: tuple = ()
+    start: int = 32
+    scales: dict = {}
+    learn: bool = False
+    operation: str = 'SUM'
 
+    def __call__(self, n, trunk, classes, streams, suffix=''):
+        """Add the layers up to `score`, N×classes×H×W of the net's input, and return it.
 
-def fcn8s(n, trunk, classes):
-    """FCN-16s' fused score upsampled twice and summed with a score of the stride-8 tap."""
-    _skips(n, trunk, classes, strides=(16, 8))
+        `streams` maps each stream's name to its input; a net of one stream names it ''.
+        `suffix` tells the heads of a net with several labels apart.
+        """
+        stride = self.start
+        fused, up = self._score(n, trunk, classes, streams, suffix, stride)[1], 'upscore2'
+        for stride in self.strides:
+            up += suffix
+            n[up] = v.upscore(fused, classes, 2, trunk.upsampling_kernel(2), self.learn)
+            name, skip = self._score(n, trunk, classes, streams, suffix, stride)
+            upscored = n[up]
+            if trunk.crop_to_tap:
+                n[f'{up}c'] = upscored = v.crop(upscored, skip)
+            else:
+                n[f'{name}c'] = skip = v.crop(skip, upscored)
+            tap = _short(trunk.taps[stride])
+            n[f'fuse_{tap}{suffix}'] = fused = v.fuse(upscored, skip, self.operation)
+            up = f'upscore_{tap}'
+        last = f'upscore{"" if stride == 32 else stride}{suffix}'
+        n[last] = v.upscore(fused, classes, stride, trunk.upsampling_kernel(stride))
+        n[f'score{suffix}'] = v.crop(n[last], next(iter(streams.values())))
+        return n[f'score{suffix}']
 
-
-def fcn8s_atonce(n, trunk, classes):
-    """FCN-8s trained in one stage: fixed scales bring the taps to the size of the
-    features above them, so that one learning rate suits all (PAMI, section 4.3)."""
-    _skips(n, trunk, classes, strides=(16, 8), scales={16: 0.01, 8: 0.0001})
-
-
-def _skips(n, trunk, classes, strides, scales=None):
-    """Score, then for each stride upsample by two and fuse the tap there; then upsample by the rest."""
-    n.score_fr = fused = v.score(n[trunk.taps[32]], classes, trunk.score_lr)
-    up = 'upscore2'
-    for stride in strides:
+    def _score(self, n, trunk, classes, streams, suffix, stride):
+        """The name and the top of the score of the features at `stride`, the mean of all streams'."""
         tap = trunk.taps[stride]
-        name = tap.partition('/')[0]  # inception_4e/output fuses as fuse_inception_4e
-        n[up] = v.upscore(fused, classes, 2, trunk.upsampling_kernel(2))
-        features = n[tap]
-        if scales:
-            features = n[f'scale_{name}'] = L.Scale(
-                features, param=v.FIXED, filler=dict(type='constant', value=scales[stride]))
-        n[f'score_{name}'] = skip = v.score(features, classes, trunk.score_lr)
-        upscored = n[up]
-        if trunk.crop_to_tap:
-            n[f'{up}c'] = upscored = v.crop(upscored, skip)
-        else:
-            n[f'score_{name}c'] = skip = v.crop(skip, upscored)
-        n[f'fuse_{name}'] = fused = v.fuse(upscored, skip)
-        up = f'upscore_{name}'
-    final = f'upscore{stride}'
-    n[final] = v.upscore(fused, classes, stride, trunk.upsampling_kernel(stride))
-    n.score = v.crop(n[final], n.data)
+        name = f'score_{"fr" if stride == 32 else _short(tap)}{suffix}'
+        for stream in streams:
+            features = n[tap + stream]
+            if stride in self.scales:
+                features = n[f'scale_{_short(tap)}{stream}'] = v.scale(features, self.scales[stride])
+            n[name + stream] = v.score(features, classes, trunk.score_lr)
+        if len(streams) > 1:
+            fused = 'score_fused' if stride == 32 else f'{name}_fused'
+            n[fused] = v.mean([n[name + stream] for stream in streams])
+            return fused, n[fused]
+        return name, n[name]
+
+
+def _short(tap):
+    """inception_4e/output is scored as score_inception_4e."""
+    return tap.partition('/')[0]
+
+
+fcn32s = Head()
+fcn16s = Head((16,))
+fcn8s = Head((16, 8))
+# Trained in one stage: fixed scales bring the taps to the size of the features above
+# them, so that one learning rate suits all (PAMI, section 4.3).
+fcn8s_atonce = Head((16, 8), scales={16: 0.01, 8: 0.0001})
+# The paper's comparisons (section 4.2).
+pool4_alone = Head(start=16)
+pool3_alone = Head(start=8)
+fcn16s_max = Head((16,), operation='MAX')
+fcn16s_learned = Head((16,), learn=True)
+fcn8s_learned = Head((16, 8), learn=True)

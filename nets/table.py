@@ -11,44 +11,116 @@ from errors import UserError
 from . import heads
 from .alexnet import ALEXNET
 from .googlenet import GOOGLENET
-from .vgg import MINI, VGG16
+from .vgg import MINI, VGG16, VGG16_BGRD, VGG16_FROZEN, VGG16_TO_POOL3, VGG16_TO_POOL4, VGG19
 
 
 class Net(NamedTuple):
     """A row. `head` is None for a classifier; `data` names a row of data_layers.DATASETS.
 
-    `parent` is the net whose weights this one starts from. `recipe` names one of
-    solvers.RECIPES, and `base_lr` and `max_iter` are its numbers for this net. A net
-    with a `url` is fetched from there, not trained.
+    `parent` is the net whose weights this one starts from, or several, each with the
+    stream that it becomes. `recipe` names one of solvers.RECIPES, and `base_lr` and
+    `max_iter` are its numbers for this net. `url` is where its weights are published;
+    a net without `max_iter` is fetched from there, not trained. `inputs` are those of the
+    data set that it sees, if not all, and `fusion` says where they join: early, as channels
+    of one image, or late, as scores. `published` is its mean IU in percent as the authors, or others with
+    their weights, report it.
     """
 
     trunk: object
     head: object
     data: str
-    parent: str | None = None
+    parent: str | dict | None = None
     recipe: str = 'heavy'
     base_lr: float | None = None
     max_iter: int | None = None
+    published: float | None = None
     url: str | None = None
+    inputs: tuple | None = None
+    fusion: str | None = None
 
+    @property
+    def parents(self):
+        """{name of a parent: the stream its weights become, '' if there is but one}."""
+        if self.parent is None:
+            return {}
+        return self.parent if isinstance(self.parent, dict) else {self.parent: ''}
+
+    @property
+    def normalize(self):
+        """Whether the loss is the mean over pixels, as the CVPR recipe's learning rates want it, or their sum."""
+        return self.recipe == 'cvpr' or self.trunk.normalize
+
+
+_BERKELEY = 'https://dl.caffe.berkeleyvision.org/{}.caffemodel'.format
+_OXFORD = 'https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/{}.caffemodel'.format
 
 NETS = {
     # The ILSVRC classifiers that the trunks come from. They are fetched, not trained.
-    'ilsvrc-vgg16': Net(VGG16, None, 'ilsvrc', url=(
-        'https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/VGG_ILSVRC_16_layers.caffemodel')),
-    'ilsvrc-alexnet': Net(ALEXNET, None, 'ilsvrc', url=(
-        'https://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel')),
-    'ilsvrc-googlenet': Net(GOOGLENET, None, 'ilsvrc', url=(
-        'https://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel')),
+    'ilsvrc-vgg16': Net(VGG16, None, 'ilsvrc', url=_OXFORD('VGG_ILSVRC_16_layers')),
+    'ilsvrc-vgg19': Net(VGG19, None, 'ilsvrc', url=_OXFORD('VGG_ILSVRC_19_layers')),
+    'ilsvrc-alexnet': Net(ALEXNET, None, 'ilsvrc', url=_BERKELEY('bvlc_reference_caffenet')),
+    'ilsvrc-googlenet': Net(GOOGLENET, None, 'ilsvrc', url=_BERKELEY('bvlc_googlenet')),
+
     # PASCAL VOC (section 5, Tables 1 to 3).
-    'voc-fcn32s': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
-    'voc-fcn16s': Net(VGG16, heads.fcn16s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000),
-    'voc-fcn8s': Net(VGG16, heads.fcn8s, 'voc', 'voc-fcn16s', 'heavy', 1e-14, 100_000),
-    'voc-fcn8s-atonce': Net(VGG16, heads.fcn8s_atonce, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000),
-    'voc-fcn-alexnet': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-4, 100_000),
+    'voc-fcn32s': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, 63.6,
+                      _BERKELEY('fcn32s-heavy-pascal')),
+    'voc-fcn16s': Net(VGG16, heads.fcn16s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000, 65.0,
+                      _BERKELEY('fcn16s-heavy-pascal')),
+    'voc-fcn8s': Net(VGG16, heads.fcn8s, 'voc', 'voc-fcn16s', 'heavy', 1e-14, 100_000, 65.5,
+                     _BERKELEY('fcn8s-heavy-pascal')),
+    'voc-fcn8s-atonce': Net(VGG16, heads.fcn8s_atonce, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 65.4,
+                            _BERKELEY('fcn8s-atonce-pascal')),
+    'voc-fcn-alexnet': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-4, 100_000, 48.0,
+                           _BERKELEY('fcn-alexnet-pascal')),
     'voc-fcn-googlenet': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'heavy', 5e-5, 100_000),
     'voc-fcn16s-googlenet': Net(GOOGLENET, heads.fcn16s, 'voc', 'voc-fcn-googlenet', 'heavy', 1e-5, 100_000),
     'voc-fcn8s-googlenet': Net(GOOGLENET, heads.fcn8s, 'voc', 'voc-fcn16s-googlenet', 'heavy', 1e-7, 100_000),
+
+    # What the paper compares them with (sections 4.1 to 4.3).
+    'voc-fcn32s-fixed': Net(VGG16_FROZEN, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, 45.4),
+    'voc-fcn-pool4': Net(VGG16_TO_POOL4, heads.pool4_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
+    'voc-fcn-pool3': Net(VGG16_TO_POOL3, heads.pool3_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
+    'voc-fcn32s-lower-lr': Net(VGG16, heads.fcn32s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000),
+    'voc-fcn16s-max': Net(VGG16, heads.fcn16s_max, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000),
+    'voc-fcn32s-vgg19': Net(VGG19, heads.fcn32s, 'voc', 'ilsvrc-vgg19', 'heavy', 1e-10, 100_000),
+    # The CVPR recipe. Each skip lowers the learning rate a hundredfold there; for the
+    # second the paper names no further step.
+    'voc-fcn32s-cvpr': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'cvpr', 1e-4, 100_000, 59.4),
+    'voc-fcn16s-cvpr': Net(VGG16, heads.fcn16s_learned, 'voc', 'voc-fcn32s-cvpr', 'cvpr', 1e-6, 100_000, 62.4),
+    'voc-fcn8s-cvpr': Net(VGG16, heads.fcn8s_learned, 'voc', 'voc-fcn16s-cvpr', 'cvpr', 1e-6, 100_000, 62.7),
+    'voc-fcn-alexnet-cvpr': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-3, 100_000, 39.8),
+    'voc-fcn-googlenet-cvpr': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'cvpr', 5e-5, 100_000, 42.5),
+
+    # PASCAL-Context (section 5).
+    'pascalcontext-fcn32s': Net(VGG16, heads.fcn32s, 'pascal-context', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
+                                url=_BERKELEY('pascalcontext-fcn32s-heavy')),
+    'pascalcontext-fcn16s': Net(VGG16, heads.fcn16s, 'pascal-context', 'pascalcontext-fcn32s', 'heavy', 1e-12,
+                                300_000, url=_BERKELEY('pascalcontext-fcn16s-heavy')),
+    'pascalcontext-fcn8s': Net(VGG16, heads.fcn8s, 'pascal-context', 'pascalcontext-fcn16s', 'heavy', 1e-14,
+                               300_000, url=_BERKELEY('pascalcontext-fcn8s-heavy')),
+
+    # NYUDv2 (section 5, Table 4).
+    'nyud-fcn32s-color': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 29.2,
+                             _BERKELEY('nyud-fcn32s-color-heavy'), ('color',)),
+    'nyud-fcn32s-color-d': Net(VGG16_BGRD, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 30.5,
+                               None, ('color', 'depth'), 'early'),
+    'nyud-fcn32s-hha': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 24.2,
+                           _BERKELEY('nyud-fcn32s-hha-heavy'), ('hha',)),
+    'nyud-fcn32s-color-hha': Net(VGG16, heads.fcn32s, 'nyud',
+                                 {'nyud-fcn32s-color': 'color', 'nyud-fcn32s-hha': 'hha'}, 'heavy', 1e-12,
+                                 300_000, 32.8, _BERKELEY('nyud-fcn32s-color-hha-heavy'), ('color', 'hha'), 'late'),
+    # The paper's best. Its learning rate is not published: it is that of VOC's first skip.
+    'nyud-fcn16s-color-hha': Net(VGG16, heads.fcn16s, 'nyud', 'nyud-fcn32s-color-hha', 'heavy', 1e-12, 300_000, 34.0,
+                                 None, ('color', 'hha'), 'late'),
+
+    # SIFT Flow, semantic and geometric classes at once (section 5, Table 5).
+    'siftflow-fcn32s': Net(VGG16, heads.fcn32s, 'siftflow', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
+                           url=_BERKELEY('siftflow-fcn32s-heavy')),
+    'siftflow-fcn16s': Net(VGG16, heads.fcn16s, 'siftflow', 'siftflow-fcn32s', 'heavy', 1e-12, 300_000, 39.5,
+                           _BERKELEY('siftflow-fcn16s-heavy')),
+    'siftflow-fcn8s': Net(VGG16, heads.fcn8s, 'siftflow', 'siftflow-fcn16s', 'heavy', 1e-12, 300_000,
+                          url=_BERKELEY('siftflow-fcn8s-heavy')),
+
     # The miniature: a small VGG that learns to classify shapes, then the stages of Table 2.
     'mini-vgg': Net(MINI, None, 'mini-objects', None, 'miniature', 1e-2, 600),
     'mini-fcn32s': Net(MINI, heads.fcn32s, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),

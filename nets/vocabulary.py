@@ -22,7 +22,22 @@ def learned(lr=1):
 
 
 LEARNED = learned()
+FROZEN = [dict(lr_mult=0, decay_mult=0)] * 2
 FIXED = [dict(lr_mult=0)]
+
+
+class Stream:
+    """A NetSpec seen by one stream of a net: its layers bear the name of the stream
+    behind their own (section 5, NYUDv2: late fusion)."""
+
+    def __init__(self, n, name):
+        self.n, self.name = n, name
+
+    def __setitem__(self, layer, top):
+        self.n[layer + self.name] = top
+
+    def __getitem__(self, layer):
+        return self.n[layer + self.name]
 
 
 def conv(bottom, num_output, kernel_size=3, stride=1, pad=0, group=1, param=LEARNED):
@@ -52,11 +67,11 @@ def score(bottom, classes, lr=1):
     return conv(bottom, classes, kernel_size=1, param=learned(lr))
 
 
-def upscore(bottom, classes, factor, kernel_size):
-    """Upsampling by deconvolution (section 3.3), fixed at the bilinear weights
-    that `surgery.interp` fills in."""
+def upscore(bottom, classes, factor, kernel_size, learn=False):
+    """Upsampling by deconvolution (section 3.3) from the bilinear weights that
+    `surgery.interp` fills in; they stay so unless it is to `learn`."""
     return L.Deconvolution(
-        bottom, param=FIXED,
+        bottom, param=LEARNED[:1] if learn else FIXED,
         convolution_param=dict(num_output=classes, kernel_size=kernel_size, stride=factor,
                                bias_term=False))
 
@@ -70,9 +85,19 @@ def crop(bottom, reference):
     return coord_map.crop(bottom, reference)
 
 
-def fuse(coarse, skip):
-    """Sum of two score maps of equal shape (section 4.2)."""
-    return L.Eltwise(coarse, skip, operation=P.Eltwise.SUM)
+def scale(bottom, value):
+    """`bottom` times a fixed number."""
+    return L.Scale(bottom, param=FIXED, filler=dict(type='constant', value=value))
+
+
+def fuse(coarse, skip, operation='SUM'):
+    """Sum of two score maps of equal shape (section 4.2), or their MAX (its footnote)."""
+    return L.Eltwise(coarse, skip, operation=getattr(P.Eltwise, operation))
+
+
+def mean(scores):
+    """Mean of score maps of equal shape, one a stream."""
+    return L.Eltwise(*scores, operation=P.Eltwise.SUM, coeff=[1 / len(scores)] * len(scores))
 
 
 def softmax_loss(scores, label, normalize=False):

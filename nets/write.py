@@ -1,4 +1,4 @@
-"""From a row of the table to prototxts: the training, validation and deploy nets."""
+"""From a row of the table to prototxts: the nets to train, to validate and to deploy."""
 
 from pathlib import Path
 
@@ -9,52 +9,86 @@ from data_layers import DATASETS
 from files import write_text
 
 from .table import find
-from .vocabulary import softmax_loss
+from .vocabulary import Stream, softmax_loss
 
 FOLDER = Path(__file__).resolve().parent
 
 
 def train_net(row, source):
     """NetSpec of a row that learns from `source`, a data_layers.Source."""
+    dataset = DATASETS[row.data]
+    tops = (*input_tops(row).values(), *dataset.labels)
+    chosen = {'tops': [*input_tops(row), *dataset.labels]} if row.inputs else {}
     n = NetSpec()
-    n.data, n.label = L.Python(
-        module='data_layers.layers', layer=source.layer, param_str=source.param_str(), ntop=2)
-    scores = _scores(n, row)
-    n.loss = softmax_loss(scores, n.label, normalize=row.trunk.normalize)
+    blobs = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=source.param_str(**chosen),
+                     ntop=len(tops))
+    for top, blob in zip(tops, blobs, strict=True):
+        n[top] = blob
+    for label, scores in _scores(n, row).items():
+        n[f'loss{_suffix(dataset, label, first="")}'] = softmax_loss(scores, n[label], row.normalize)
     return n
 
 
 def deploy_net(row):
-    """NetSpec of a row that takes N×3×H×W images and ends in scores."""
+    """NetSpec of a row that takes N×C×H×W inputs and ends in scores."""
     n = NetSpec()
     side = 500 if row.head else row.trunk.input_size
-    n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, side, side])))
+    for name, top in input_tops(row).items():
+        channels = DATASETS[row.data].inputs[name].channels
+        n[top] = L.Input(input_param=dict(shape=dict(dim=[1, channels, side, side])))
     scores = _scores(n, row)
     if not row.head:
-        n.prob = L.Softmax(scores)
+        n.prob = L.Softmax(*scores.values())
     return n
 
 
+def input_tops(row):
+    """The blobs that the inputs of a row enter by: an input that is alone is `data`."""
+    inputs = row.inputs or tuple(DATASETS[row.data].inputs)
+    return {name: name if len(inputs) > 1 else 'data' for name in inputs}
+
+
+def score_tops(row):
+    """The blob that scores the classes of each label of a row."""
+    dataset = DATASETS[row.data]
+    return {label: f'score{_suffix(dataset, label)}' for label in dataset.labels}
+
+
+def _suffix(dataset, label, first=None):
+    """What tells a label's layers apart in a net of several labels; the first one's loss is plain `loss`."""
+    if len(dataset.labels) == 1:
+        return ''
+    return first if first is not None and label == next(iter(dataset.labels)) else f'_{label}'
+
+
 def _scores(n, row):
-    classes = len(DATASETS[row.data].classes)
+    """Add trunk and heads; return the scores of each label."""
+    labels = DATASETS[row.data].labels
+    tops = list(input_tops(row).values())
     if row.head is None:
-        return row.trunk.classifier(n, n.data, classes)
-    row.trunk.trunk(n, n.data)
-    row.head(n, row.trunk, classes)
-    return n.score
+        (label, classes), = labels.items()
+        return {label: row.trunk.classifier(n, n.data, len(classes))}
+    if row.fusion == 'early':
+        n.data = L.Concat(*(n[top] for top in tops))
+    streams = {top: n[top] for top in tops} if row.fusion == 'late' else {'': n.data}
+    for stream, image in streams.items():
+        row.trunk.trunk(Stream(n, stream), image)
+    return {label: row.head(n, row.trunk, len(classes), streams, _suffix(DATASETS[row.data], label))
+            for label, classes in labels.items()}
 
 
 def prototxts(name):
     """The files of net `name`, as {file name: text}.
 
-    The training and validation nets are named by their splits' roles in the
-    field: train and val. A net that is fetched and never trained has only deploy.
+    Those to learn and to validate are named by their data set's phases, train and val
+    or trainval and test. A net that is fetched and never trained has only deploy.
     """
     row = find(name)
     dataset = DATASETS[row.data]
     specs = {'deploy': deploy_net(row)}
     if row.max_iter:
-        specs |= {'train': train_net(row, dataset.train), 'val': train_net(row, dataset.val)}
+        specs |= {phase: train_net(row, source)
+                  for phase, source in zip(dataset.phases, (dataset.train, dataset.val), strict=True)}
     return {f'{phase}.prototxt': f'name: "{name}"\n{spec.to_proto()}' for phase, spec in specs.items()}
 
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 import infer
 from command import run
-from data_layers import DATASETS, read_image
+from data_layers import DATASETS
 from miniature.pictures import curves
 from nets import deploy_net, find
-from solvers import METRICS, Run, load_net
+from solvers import METRICS, Run, load_net, segment
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -79,12 +79,14 @@ def tables(nets, scores):
 
 def overlays(name, runs, photos, path):
     """One sheet of the photos segmented by net `name`, three to a row."""
-    dataset = DATASETS[find(name).data]
-    net = load_net(deploy_net(find(name)), Run(runs / name).weights())
+    row = find(name)
+    dataset = DATASETS[row.data]
+    net = load_net(deploy_net(row), Run(runs / name).weights())
     tiles = []
     for photo in photos:
-        image = read_image(photo, rotate=True)
-        tile = infer.overlay(image, infer.segment(net, image, dataset), dataset.classes)
+        images = infer.read_inputs(row, {next(iter(dataset.inputs)): photo})
+        (image,), (label, *_) = images.values(), segment(net, row, images).values()
+        tile = infer.overlay(image, label, dataset.classes)
         tile.thumbnail((400, 400))
         tiles.append(tile)
     rows = [tiles[i:i + 3] for i in range(0, len(tiles), 3)]

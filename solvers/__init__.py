@@ -5,13 +5,15 @@
 
 from engine import DeviceError, choose_device, versions
 
-from .evaluate import evaluate, load_net, predict
+from .evaluate import evaluate, load_net, predict, segment
 from .footprint import Footprint
-from .metrics import METRICS, class_iou, confusion, format_metrics, metrics
+from .metrics import METRICS, class_iou, confusion, format_metrics, format_results, metrics
 from .recipes import RECIPES, Recipe, solver_prototxt
 from .run import Run, RunError
-from .train import Options, Trainer, TrainingError, weights_of
+from .train import Options, Trainer, TrainingError
+from .weights import starting_weights, weights_for, weights_of
 
 __all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'Trainer',
-           'TrainingError', 'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'load_net',
-           'metrics', 'predict', 'solver_prototxt', 'versions', 'weights_of']
+           'TrainingError', 'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics', 'format_results',
+           'load_net', 'metrics', 'predict', 'segment', 'solver_prototxt', 'starting_weights', 'versions',
+           'weights_for', 'weights_of']

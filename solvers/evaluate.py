@@ -5,7 +5,9 @@ import tempfile
 import caffe
 import numpy as np
 
+from data_layers import DATASETS
 from errors import few
+from nets import input_tops, score_tops
 from surgery import WeightsError, read_weights, transplant
 
 from .metrics import confusion
@@ -36,19 +38,41 @@ def predict(scores):
     return labels
 
 
-def evaluate(net, count, progress=iter, each=None):
-    """The confusion matrix over `count` forward passes, and their mean loss.
+def losses(net):
+    """The names of a net's losses, a layer and its top each."""
+    return [name for name, layer in net.layer_dict.items() if layer.type == 'SoftmaxWithLoss']
 
-    `net` is a caffe.Net whose layer `loss` compares scores with labels. `progress`
-    wraps the iteration, and `each` is called with the labels predicted.
+
+def evaluate(net, count, progress=iter, each=None):
+    """{label: confusion matrix} over `count` forward passes, and their mean loss.
+
+    `net` is a caffe.Net whose losses compare scores with labels. `progress` wraps the
+    iteration, and `each` is called with {label: classes predicted}, N×H×W uint8.
     """
-    scores, label = net.bottom_names['loss']
-    matrix, loss = 0, 0.0
+    heads = [net.bottom_names[name] for name in losses(net)]
+    matrices, loss = {}, 0.0
     for _ in progress(range(count)):
         net.forward()
-        labels = predict(net.blobs[scores].data)
-        matrix = matrix + confusion(net.blobs[label].data, labels, net.blobs[scores].shape[1])
-        loss += float(net.blobs['loss'].data)
+        predicted = {}
+        for scores, label in heads:
+            predicted[label] = predict(net.blobs[scores].data)
+            matrix = confusion(net.blobs[label].data, predicted[label], net.blobs[scores].shape[1])
+            matrices[label] = matrices.get(label, 0) + matrix
+        loss += sum(float(net.blobs[name].data) for name in losses(net))
         if each:
-            each(labels)
-    return np.asarray(matrix), loss / count
+            each(predicted)
+    return matrices, loss / count
+
+
+def segment(net, row, images):
+    """{label: H×W uint8 classes} of an image, by the deploy net of a row of nets.NETS.
+
+    `images` maps the row's inputs to arrays as their data_layers.inputs read them, all H×W.
+    """
+    dataset = DATASETS[row.data]
+    for name, top in input_tops(row).items():
+        blob = dataset.inputs[name].blob(images[name])
+        net.blobs[top].reshape(1, *blob.shape)
+        net.blobs[top].data[0] = blob
+    net.forward()
+    return {label: predict(net.blobs[scores].data)[0] for label, scores in score_tops(row).items()}

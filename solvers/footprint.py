@@ -55,7 +55,8 @@ def free_memory():
 
 def _buffers(net, side):
     """(depth, height) of every blob and im2col buffer for an image of side×side."""
-    net.blobs['data'].reshape(1, 3, side, side)
+    for name in net.inputs:
+        net.blobs[name].reshape(1, net.blobs[name].shape[1], side, side)
     net.reshape()
     shapes = {name: tuple(blob.shape) for name, blob in net.blobs.items()}
     buffers = [shape[1:3] for shape in shapes.values() if len(shape) == 4]

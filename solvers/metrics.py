@@ -21,11 +21,12 @@ def class_iou(matrix):
     return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
 
 
-def metrics(matrix):
+def metrics(matrix, drop_absent=False):
     """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, as fractions.
 
     A class absent from the truth has no accuracy and leaves that mean. It stays in
-    the mean IU, with 0, once it is predicted. NaN where no pixel counts.
+    the mean IU, with 0, once it is predicted, unless such classes are dropped, as is the
+    custom for SIFT Flow. NaN where no pixel counts.
     """
     hits, truth = np.diag(matrix), matrix.sum(1)
     total, present = truth.sum(), truth > 0
@@ -35,7 +36,7 @@ def metrics(matrix):
     return {
         'pixel_accuracy': float(hits.sum() / total),
         'mean_accuracy': float((hits[present] / truth[present]).mean()),
-        'mean_iu': float(np.nanmean(iou)),
+        'mean_iu': float(np.nanmean(iou[present] if drop_absent else iou)),
         'frequency_weighted_iu': float((truth[present] * iou[present]).sum() / total),
     }
 
@@ -43,3 +44,10 @@ def metrics(matrix):
 def format_metrics(values):
     """The four metrics in percent, on one line."""
     return '   '.join(f'{name.replace("_", " ")} {100 * value:.1f}' for name, value in values.items())
+
+
+def format_results(results):
+    """{label: metrics} on one line: all of the first label's, the pixel accuracy of others."""
+    (_, first), *others = results.items()
+    return '   '.join([format_metrics(first), *(f'{label} pixel accuracy {100 * values["pixel_accuracy"]:.1f}'
+                                                for label, values in others)])

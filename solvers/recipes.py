@@ -6,6 +6,7 @@ of iterations; `solver_prototxt` makes a solver file of both.
 
 from typing import NamedTuple
 
+from data_layers import DATASETS
 from nets import find
 
 
@@ -26,8 +27,7 @@ class Recipe(NamedTuple):
 RECIPES = {
     # One image a batch, high momentum, the loss summed over pixels (PAMI, section 4.3).
     'heavy': Recipe(momentum=0.99),
-    # Batches of 20 images and the usual momentum (CVPR, section 4.3). The intermediate
-    # deconvolutions that the CVPR nets learned are a matter of the net, and fixed here.
+    # Batches of 20 images, the usual momentum, the loss's mean over pixels (CVPR, section 4.3).
     'cvpr': Recipe(momentum=0.9, iter_size=20),
     # The miniature has minutes: after so short a pre-training a momentum of 0.99 runs away.
     'miniature': Recipe(momentum=0.9),
@@ -41,8 +41,9 @@ def recipe_of(name):
 def solver_fields(name, **changes):
     """The fields of net `name`'s solver, in Caffe's names; `changes` overrides some."""
     row, recipe = find(name), recipe_of(name)
+    phase, _ = DATASETS[row.data].phases
     fields = dict(
-        train_net=f'nets/{name}/train.prototxt', lr_policy='fixed', base_lr=row.base_lr,
+        train_net=f'nets/{name}/{phase}.prototxt', lr_policy='fixed', base_lr=row.base_lr,
         momentum=recipe.momentum, iter_size=recipe.iter_size, weight_decay=recipe.weight_decay,
         max_iter=row.max_iter, display=20, average_loss=recipe.average_loss,
         snapshot=recipe.snapshot, snapshot_prefix=f'runs/{name}/train')

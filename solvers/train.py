@@ -11,16 +11,16 @@ import caffe
 from tqdm import tqdm
 
 import surgery
-from data_layers import DATASETS, dataset_class, layers
+from data_layers import DATASETS
 from engine import versions
 from errors import UserError, few
 from files import write_text
 from nets import deploy_net, find, train_net
 
-from .evaluate import evaluate
-from .metrics import format_metrics, metrics
+from .evaluate import evaluate, losses
+from .metrics import format_results, metrics
 from .recipes import recipe_of, solver_prototxt
-from .run import Run, RunError
+from .run import Run
 
 DISPLAY = 20  # iterations between lines of the log
 
@@ -52,9 +52,9 @@ class Trainer:
 
     def __init__(self, name, folder, options):
         self.name, self.row, self.options = name, find(name), options
-        dataset = DATASETS[self.row.data]
-        self.train_source = options.train or dataset.train
-        self.val_source = options.val or dataset.val
+        self.dataset = DATASETS[self.row.data]
+        self.train_source = options.train or self.dataset.train
+        self.val_source = options.val or self.dataset.val
         self.recipe = recipe_of(name)
         self.iter_size = options.batch or self.recipe.iter_size
         self.max_iter = options.max_iter or self.row.max_iter
@@ -77,7 +77,7 @@ class Trainer:
         return self.run.iteration >= self.max_iter
 
     def train(self, sources):
-        """Train to max_iter and return the last validation's metrics, or None if interrupted.
+        """Train to max_iter and return the last validation's {label: metrics}, or None if interrupted.
 
         `sources` are the starting weights as surgery.start takes them; a run that
         has a snapshot goes on from it instead. SIGINT and SIGTERM finish the
@@ -103,11 +103,8 @@ class Trainer:
 
     def check_data(self):
         """Passes that validate once; DataError now rather than after an hour."""
-        counts = {}
-        for source in (self.train_source, self.val_source):
-            dataset = dataset_class(getattr(layers, source.layer).dataset)
-            counts[source] = len(dataset(source.root, source.split).names)
-        count = min(self.options.val_images or sys.maxsize, counts[self.val_source])
+        self.train_source.names()
+        count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
         return max(1, count // dict(self.val_source.options).get('batch', 1))
 
     def _solver(self, sources):
@@ -146,14 +143,14 @@ class Trainer:
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
         images = self.iter_size * dict(self.train_source.options).get('batch', 1)
-        losses, shown, then = self._watch_loss(solver), solver.iter, time.monotonic()
+        passes, shown, then = self._watch_loss(solver), solver.iter, time.monotonic()
         with bar:
             while solver.iter < self.max_iter:
-                losses.clear()
+                passes.clear()
                 # Dropout depends on the seed and the iteration alone: going on is as not stopping.
                 caffe.set_random_seed(self.options.seed + solver.iter)
                 solver.step(1)
-                loss = sum(losses) / len(losses)
+                loss = sum(passes) / len(passes)
                 recent.append(loss)
                 bar.update()
                 if solver.iter % DISPLAY == 0 or solver.iter == self.max_iter:
@@ -168,41 +165,43 @@ class Trainer:
                     then = time.monotonic()
 
     def _watch_loss(self, solver):
-        """A list that gets the loss of every forward pass. One that is not finite raises
+        """A list that gets the loss of every forward pass, the sum of the net's. One that is not finite raises
         TrainingError before the backward pass: Caffe's max pooling notes no place for
         the maximum of NaNs, and its backward would then write outside its array.
         """
-        losses, last = [], len(solver.net.layers) - 1
+        passes, last, names = [], len(solver.net.layers) - 1, losses(solver.net)
 
         def after_forward(index):
             if index != last:
                 return
-            loss = float(solver.net.blobs['loss'].data)
+            loss = sum(float(solver.net.blobs[name].data) for name in names)
             if not math.isfinite(loss):
                 self.run.log(iteration=solver.iter, event=f'loss is {loss}')
                 raise TrainingError(
                     f'{self.name}: the loss is {loss} at iteration {solver.iter}. The learning rate is too high for '
                     'these starting weights, or they are not what the net expects; the last snapshot is of '
                     f'iteration {self.run.iteration}')
-            losses.append(loss)
+            passes.append(loss)
 
         solver.net.after_forward(after_forward)
-        return losses
+        return passes
 
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)
-        matrix, loss = evaluate(net, passes, progress=self._until_stopped)
+        matrices, loss = evaluate(net, passes, progress=self._until_stopped)
         if self._stop:
             return None
-        values = metrics(matrix)
-        self.run.log(iteration=solver.iter, validation=values, validation_loss=loss)
-        tqdm.write(f'{self.name} at iteration {solver.iter}: {format_metrics(values)}', file=sys.stderr)
-        predicted = matrix.sum(0)
+        results = {label: metrics(matrix, self.dataset.drop_absent) for label, matrix in matrices.items()}
+        (first, values), *others = results.items()
+        self.run.log(iteration=solver.iter, validation=values, validation_loss=loss,
+                     **{f'validation_{label}': more for label, more in others})
+        tqdm.write(f'{self.name} at iteration {solver.iter}: {format_results(results)}', file=sys.stderr)
+        predicted = matrices[first].sum(0)
         if (predicted > 0).sum() == 1:
             tqdm.write(f'WARNING: every pixel is class {predicted.argmax()}. Early in training that is usual; if it '
                        'stays, the weights were not transplanted (see surgery.txt in the run folder), the labels '
                        'are wrong, or the learning rate is too low', file=sys.stderr)
-        return values
+        return results
 
     def _until_stopped(self, passes):
         """The passes of a validation, ended early by a signal."""
@@ -228,13 +227,3 @@ class _Signals:
     def __exit__(self, *_):
         for number, handler in self.old.items():
             signal.signal(number, handler)
-
-
-def weights_of(path):
-    """The caffemodel that `path` means: the file itself, or the newest snapshot of a run folder."""
-    run = Run(path)
-    if run.folder.is_dir():
-        return run.weights()
-    if not run.folder.is_file():
-        raise RunError(f'{path}: no such file of weights, nor a run folder')
-    return run.folder

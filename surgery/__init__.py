@@ -1,19 +1,19 @@
 """Net surgery: an ILSVRC classifier's weights become an FCN's starting weights.
 
 `cast` reshapes fully connected layers to convolutions, `transplant` copies by name,
-`interp` makes deconvolutions bilinear, and `start` does all of it. `python -m
-surgery` does it to files.
+`widen` gives filters a channel more, `interp` makes deconvolutions bilinear, and `start`
+does all of it. `python -m surgery` does it to files.
 """
 
 import engine  # noqa: F401  (readies caffe for import)
 
 from .caffemodel import WeightsError, read_weights, write_weights
 from .cast import cast, cast_net, read_spec
-from .fill import bilinear, gaussian, interp
-from .transplant import Report, start, transplant
+from .fill import bilinear, gaussian, interp, widen
+from .transplant import Report, start, transplant, weights_and_stream
 
 __all__ = ['Report', 'WeightsError', 'bilinear', 'cast', 'cast_net', 'gaussian', 'interp', 'read_spec',
-           'read_weights', 'save', 'start', 'transplant', 'write_weights']
+           'read_weights', 'save', 'start', 'transplant', 'weights_and_stream', 'widen', 'write_weights']
 
 
 def save(net, path):

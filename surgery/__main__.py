@@ -17,7 +17,7 @@ from command import run
 from errors import few
 from nets import FOLDER, find
 
-from . import WeightsError, cast_net, read_spec, read_weights, save, start, transplant
+from . import WeightsError, cast_net, read_spec, read_weights, save, start, transplant, weights_and_stream
 
 
 def parse(arguments=None):
@@ -27,9 +27,8 @@ def parse(arguments=None):
     init = commands.add_parser('init', help="make a net's starting weights")
     init.add_argument('net', metavar='NET', help='name of a net, or a prototxt')
     init.add_argument('out', type=Path, metavar='OUT', help='caffemodel to write')
-    init.add_argument('--weights', action='append', default=[], metavar='FILE[:SUFFIX]',
-                      help='caffemodel to take weights from; with a suffix, layers are named by it here; '
-                           'several may be given')
+    init.add_argument('--weights', action='append', default=[], metavar='FILE[:STREAM]',
+                      help='caffemodel to take weights from; several may be given, each for the stream it names')
     init.add_argument('--init-missing', action='store_true',
                       help='draw what the files lack from Gaussians')
     init.add_argument('--seed', type=int, default=1337, help='of the Gaussians')
@@ -56,10 +55,7 @@ def load(path):
 
 def init(args):
     net = load(prototxt_of(args.net))
-    sources = []
-    for weights in args.weights:
-        path, _, suffix = weights.partition(':') if not Path(weights).exists() else (weights, '', '')
-        sources.append((read_weights(path), suffix))
+    sources = [(read_weights(path), stream) for path, stream in map(weights_and_stream, args.weights)]
     report = start(net, sources, args.init_missing, args.seed)
     print(report)
     if report.missing:

@@ -1,4 +1,4 @@
-"""What fills weights that no file gives: bilinear interpolation and seeded Gaussians."""
+"""What fills weights that no file gives: bilinear interpolation, the mean of what is there, and seeded Gaussians."""
 
 import numpy as np
 
@@ -28,6 +28,11 @@ def interp(net, names):
             weights[range(outputs), range(outputs)] = bilinear(height)
         else:  # one filter a group
             weights[...] = bilinear(height)
+
+
+def widen(filters):
+    """Filters of shape out×C×h×w with one channel more, the mean of the others."""
+    return np.concatenate([filters, filters.mean(1, keepdims=True, dtype=np.float32)], 1)
 
 
 def gaussian(net, names, seed):

@@ -1,12 +1,16 @@
 """Weights of one net into another, by layer name (section 4.1)."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from .caffemodel import WeightsError
 from .cast import cast, modern
-from .fill import gaussian, interp
+from .fill import gaussian, interp, widen
+
+# A layer of this ending sees colour and depth, and takes the weights of the one without, which sees colour.
+WIDENED = '_bgrd'
 
 
 @dataclass
@@ -15,6 +19,7 @@ class Report:
 
     copied: list = field(default_factory=list)
     cast: list = field(default_factory=list)
+    widened: list = field(default_factory=list)  # given a channel more, the mean of the others
     left: list = field(default_factory=list)  # in the file, not in the net
     interpolated: list = field(default_factory=list)
     zero: list = field(default_factory=list)  # layers that score classes, which start at zero
@@ -35,13 +40,17 @@ def transplant(net, weights, suffix=''):
     """Copy weights into the layers of caffe.Net `net` that bear their names plus `suffix`.
 
     `weights` yields (name, list of arrays), as read_weights does. A fully connected
-    layer is cast to the convolution of its name. Returns a Report whose `missing`
+    layer is cast to the convolution of its name, and NAME_bgrd takes NAME's filters
+    with their mean over colours for depth (section 5, NYUDv2). Returns a Report whose `missing`
     holds the layers that got nothing; raises WeightsError where a name is shared
     and the element counts are not.
     """
     report = Report(missing=list(net.params))
     for source, blobs in weights:
         name = source + suffix
+        wide = name not in net.params and name + WIDENED in net.params
+        if wide:
+            name, blobs = name + WIDENED, [widen(blobs[0]), *blobs[1:]]
         if name not in net.params:
             report.left.append(source)
             continue
@@ -57,9 +66,15 @@ def transplant(net, weights, suffix=''):
             except WeightsError as error:
                 raise WeightsError(f'{name}: {error}; the nets differ, rename one of the layers') from error
             same &= modern(array.shape) == modern(blob.data.shape)
-        (report.copied if same else report.cast).append(name)
+        (report.widened if wide else report.copied if same else report.cast).append(name)
         report.missing.remove(name)
     return report
+
+
+def weights_and_stream(text):
+    """FILE or FILE:STREAM of a command line as (path, stream), the stream '' if none is named."""
+    path, _, stream = text.rpartition(':')
+    return (text, '') if not path or Path(text).exists() else (path, stream)
 
 
 def start(net, sources, init_missing=False, seed=1337):
@@ -74,8 +89,9 @@ def start(net, sources, init_missing=False, seed=1337):
         report = transplant(net, weights, suffix)
         total.copied += report.copied
         total.cast += report.cast
+        total.widened += report.widened
         total.left += report.left
-    got = {*total.copied, *total.cast}
+    got = {*total.copied, *total.cast, *total.widened}
     for name in net.params:
         if name not in got:
             _kind(total, name, net.layer_dict[name].type).append(name)

@@ -44,9 +44,10 @@ def test_stages_start_from_one_another_and_are_skipped_when_done(trained, comman
 def test_a_missing_parent_is_named_with_the_command_that_makes_it(tmp_path, trained, voc, command):
     result = command('solve.py', 'mini-fcn8s', '--data', trained / 'data', '--runs', tmp_path)
     assert result.returncode == 2
-    assert 'mini-fcn16s is not trained' in result.stderr and 'python solve.py mini-fcn16s' in result.stderr
+    assert 'mini-fcn8s starts from mini-fcn16s' in result.stderr
+    assert '`python solve.py mini-vgg mini-fcn32s mini-fcn16s`' in result.stderr
     fetched = command(ROOT / 'solve.py', 'voc-fcn32s', '--data', voc, '--runs', tmp_path, cwd=tmp_path)
-    assert fetched.returncode == 2 and 'https://' in fetched.stderr
+    assert fetched.returncode == 2 and '`python prepare.py ilsvrc ilsvrc-vgg16`,' in fetched.stderr
 
 
 @pytest.mark.parametrize('arguments', [
@@ -155,8 +156,8 @@ def test_an_image_too_large_for_memory_is_segmented_smaller(trained, tmp_path, c
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / 'big.png')
     footprint = Footprint(net)
     footprint.scale = lambda height, width: 0.5
-    image, label = infer.segment_fitting(net, footprint, tmp_path / 'big.png', DATASETS['mini'])
-    assert image.shape[:2] == label.shape == (300, 400)
+    images, found = infer.segment_fitting(net, find('mini-fcn16s'), footprint, {'data': tmp_path / 'big.png'})
+    assert images['data'].shape[:2] == found['label'].shape == (300, 400)
     assert net.blobs['score'].data.shape[2:] == (150, 200)
     assert 'big.png: 400×300 is more than memory holds; segmented at 200×150' in capsys.readouterr().err
 

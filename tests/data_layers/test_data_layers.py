@@ -13,16 +13,18 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import savemat
 
-from data_layers import SBD, VOC, DataError, source_at, to_blob, voc_palette
+from data_layers import SBD, VOC, DataError, source_at, voc_palette
 from data_layers.convert import save_label, to_indices
 from data_layers.images import read_image
+from data_layers.inputs import Colour
 from data_layers.prefetch import Prefetcher, limited, order
 from nets import find
 
 
-def make_net(path, phase=caffe.TRAIN, layer='VOCSegDataLayer', **param):
+def make_net(path, phase=caffe.TRAIN, **param):
     n = NetSpec()
-    n.data, n.label = L.Python(module='data_layers.layers', layer=layer, param_str=json.dumps(param), ntop=2)
+    param = json.dumps({'dataset': 'VOC', **param})
+    n.data, n.label = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2)
     path.write_text(str(n.to_proto()))
     return caffe.Net(str(path), phase)
 
@@ -92,7 +94,7 @@ def test_sbd(tmp_path):
     savemat(root / 'cls' / 'a.mat', {'GTcls': {'Boundaries': 0, 'Segmentation': label, 'CategoriesPresent': 0}})
     image, read = SBD(root, 'train').pair('a')
     assert (read == label).all() and image.shape == (6, 8, 3)
-    net = make_net(tmp_path / 'n.prototxt', layer='SBDDSegDataLayer', root=str(root), split='train')
+    net = make_net(tmp_path / 'n.prototxt', dataset='SBD', root=str(root), split='train')
     net.forward()
     assert (net.blobs['label'].data[0, 0] == label).all()
     (root / 'cls' / 'a.mat').write_bytes(b'MATLAB 5.0 nonsense' * 20)
@@ -142,17 +144,22 @@ def test_bad_examples_are_named_before_caffe_sees_them(kind, voc, tmp_path):
 
 
 @pytest.mark.parametrize(('param', 'words'), [
-    ('not json', 'not JSON'), ('[1]', 'not a JSON object'), ('{"root": "."}', "needs 'split'"),
-    ('{"root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
-    ('{"root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
-    ('{"root": ".", "split": "x", "batch": 0}', 'batch is 0'),
-    ('{"root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
-    ('{"root": ".", "split": "nowhere"}', "no split 'nowhere'"),
+    ('not json', 'not JSON'), ('[1]', 'not a JSON object'), ('{"dataset": "VOC", "root": "."}', "needs 'split'"),
+    ('{"root": ".", "split": "x"}', "needs 'dataset'"),
+    ('{"dataset": "Cityscapes", "root": ".", "split": "x"}', "no data set has that name"),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": "data"}', 'tops is'),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data"]}', 'the layer has 2 tops'),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data", "depth"]}', "VOC has no top 'depth'"),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "batch": 0}', 'batch is 0'),
+    ('{"dataset": "VOC", "root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
+    ('{"dataset": "VOC", "root": ".", "split": "nowhere"}', "no split 'nowhere'"),
     ('__import__("os").system("true")', 'not JSON'),
 ])
 def test_bad_param_str(param, words, tmp_path):
     n = NetSpec()
-    n.data, n.label = L.Python(module='data_layers.layers', layer='VOCSegDataLayer', param_str=param, ntop=2)
+    n.data, n.label = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2)
     (tmp_path / 'n.prototxt').write_text(str(n.to_proto()))
     with pytest.raises(DataError, match=words):
         caffe.Net(str(tmp_path / 'n.prototxt'), caffe.TRAIN)
@@ -172,7 +179,7 @@ def test_images_of_two_sizes_make_no_batch(voc, tmp_path):
         make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', batch=2)
 
 
-SPEC = dict(dataset='VOC', split='train', seed=1, shuffle=False, position=0, batch=1, limit=None)
+SPEC = dict(dataset='VOC', split='train', tops=None, seed=1, shuffle=False, position=0, batch=1, limit=None)
 
 
 def alive(pid):
@@ -236,12 +243,12 @@ def test_grey_and_cmyk_photos_are_read_as_rgb(tmp_path):
         assert read_image(file).shape == (4, 5, 3)
     Image.fromarray(np.full((4, 5), 30000, np.uint16)).save(tmp_path / 'deep.png')
     assert (read_image(tmp_path / 'deep.png') == 30000 // 256).all()
-    assert to_blob(np.zeros((4, 5, 3), np.uint8), (1, 2, 3))[:, 0, 0].tolist() == [-1, -2, -3]
+    assert Colour((1, 2, 3)).blob(np.zeros((4, 5, 3), np.uint8))[:, 0, 0].tolist() == [-1, -2, -3]
 
 
 def test_source_at_tells_layouts_apart(voc, tmp_path):
     from data_layers import DATASETS
-    assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).layer == 'VOCSegDataLayer'
+    assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).dataset == 'VOC'
     with pytest.raises(DataError, match='neither VOC'):
         source_at(DATASETS['voc'].train, tmp_path)
 

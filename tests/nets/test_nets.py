@@ -1,20 +1,21 @@
 """The nets against the facts published weights depend on, and against themselves on odd images."""
 
+import json
 import re
 
 import caffe
-import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from nets import FOLDER, NETS, prototxts
-from surgery import start
+from data_layers import DATASETS
+from nets import FOLDER, NETS, prototxts, score_tops
 
 FCNS = [name for name, row in NETS.items() if row.head]
 
 
-def layers_of(name, phase='train'):
+def layers_of(name):
+    phase = DATASETS[NETS[name].data].phases[0]
     spec = text_format.Parse(prototxts(name)[f'{phase}.prototxt'], caffe_pb2.NetParameter())
     return {layer.name: layer for layer in spec.layer}
 
@@ -46,6 +47,10 @@ def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
     ('voc-fcn-googlenet', {'score': 98}),
     ('voc-fcn16s-googlenet', {'upscore2c': 0, 'score': 98}),
     ('voc-fcn8s-googlenet', {'upscore2c': 0, 'upscore_inception_4ec': 0, 'score': 98}),
+    ('pascalcontext-fcn8s', {'score_pool4c': 5, 'score_pool3c': 9, 'score': 31}),
+    ('siftflow-fcn16s', {'score_pool4_semc': 5, 'score_sem': 27, 'score_pool4_geoc': 5, 'score_geo': 27}),
+    ('nyud-fcn32s-color-d', {'score': 19}),
+    ('nyud-fcn16s-color-hha', {'score_pool4_fusedc': 5, 'score': 27}),
 ])
 def test_crop_offsets(name, offsets):
     crops = {layer.name: layer.crop_param for layer in layers_of(name).values() if layer.type == 'Crop'}
@@ -70,7 +75,7 @@ def test_deconvolutions(name, kernels):
         assert [p.lr_mult for p in layer.param] == [0]
 
 
-@pytest.mark.parametrize('name', ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s', 'voc-fcn8s-atonce'])
+@pytest.mark.parametrize('name', ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s', 'voc-fcn8s-atonce', 'pascalcontext-fcn8s'])
 def test_vgg_layers(name):
     layers = layers_of(name)
     convs = [layer for layer in layers.values() if layer.type == 'Convolution']
@@ -105,6 +110,61 @@ def test_at_once_scales():
         assert list(layers[skip].bottom) == [name]
 
 
+def test_sift_flow_has_two_heads_on_one_trunk():
+    layers = layers_of('siftflow-fcn8s')
+    for suffix, classes, loss in (('sem', 33, 'loss'), ('geo', 3, 'loss_geo')):
+        for name in ('score_fr', 'score_pool4', 'score_pool3', 'upscore2', 'upscore_pool4', 'upscore8'):
+            assert layers[f'{name}_{suffix}'].convolution_param.num_output == classes
+        assert list(layers[loss].bottom) == [f'score_{suffix}', suffix]
+        assert not layers[loss].loss_weight and not layers[loss].loss_param.normalize
+        assert list(layers[f'fuse_pool3_{suffix}'].bottom) == [f'upscore_pool4_{suffix}', f'score_pool3_{suffix}c']
+    assert list(layers['data'].top) == ['data', 'sem', 'geo']
+    assert sum(layer.type == 'Convolution' for layer in layers.values()) == 15 + 6
+
+
+def test_late_fusion_averages_two_whole_streams():
+    layers = layers_of('nyud-fcn32s-color-hha')
+    one = [name for name, layer in layers_of('nyud-fcn32s-color').items()
+           if layer.type in ('Convolution', 'Pooling')]
+    assert len(one) == 16 + 5
+    for stream in ('color', 'hha'):
+        assert all(name + stream in layers for name in one)
+        assert list(layers[f'conv1_1{stream}'].bottom) == [stream]
+    fused = layers['score_fused']
+    assert list(fused.bottom) == ['score_frcolor', 'score_frhha']
+    assert list(fused.eltwise_param.coeff) == [0.5, 0.5]
+    assert list(layers['upscore'].bottom) == ['score_fused'] and list(layers['score'].bottom) == ['upscore', 'color']
+    assert json.loads(layers['color'].python_param.param_str)['tops'] == ['color', 'hha', 'label']
+    finer = layers_of('nyud-fcn16s-color-hha')
+    assert list(finer['score_pool4_fused'].bottom) == ['score_pool4color', 'score_pool4hha']
+
+
+def test_early_fusion_gives_the_first_layer_a_channel_more():
+    layers = layers_of('nyud-fcn32s-color-d')
+    assert list(layers['data'].bottom) == ['color', 'depth'] and layers['data'].type == 'Concat'
+    assert list(layers['conv1_1_bgrd'].bottom) == ['data'] and 'conv1_1' not in layers
+    assert list(layers['score'].bottom) == ['upscore', 'data']
+
+
+def test_the_papers_comparisons():
+    """Sections 4.1 to 4.3: what is learned, what is fused and how the loss is taken."""
+    for name, layer in layers_of('voc-fcn32s-fixed').items():
+        if layer.type == 'Convolution':
+            assert [p.lr_mult for p in layer.param] == ([1, 2] if name == 'score_fr' else [0, 0])
+            assert [p.decay_mult for p in layer.param] == ([1, 0] if name == 'score_fr' else [0, 0])
+    cvpr = layers_of('voc-fcn8s-cvpr')
+    assert {name: layer.param[0].lr_mult for name, layer in cvpr.items() if layer.type == 'Deconvolution'} == {
+        'upscore2': 1, 'upscore_pool4': 1, 'upscore8': 0}
+    assert cvpr['loss'].loss_param.normalize
+    assert layers_of('voc-fcn16s-max')['fuse_pool4'].eltwise_param.operation == caffe_pb2.EltwiseParameter.MAX
+    pool3 = layers_of('voc-fcn-pool3')
+    assert list(pool3['score_pool3'].bottom) == ['pool3'] and 'conv4_1' not in pool3
+    assert list(pool3['upscore8'].bottom) == ['score_pool3']
+    vgg19 = [name for name in layers_of('voc-fcn32s-vgg19') if name.startswith('conv')]
+    assert len(vgg19) == 16 and 'conv5_4' in vgg19
+    assert layers_of('voc-fcn32s-lower-lr') == layers_of('voc-fcn32s')
+
+
 def test_alexnet_has_no_param_blocks_in_its_base_and_normalises_its_loss():
     layers = layers_of('voc-fcn-alexnet')
     for name in ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7'):
@@ -113,36 +173,28 @@ def test_alexnet_has_no_param_blocks_in_its_base_and_normalises_its_loss():
     assert [layers[name].convolution_param.group for name in ('conv1', 'conv2', 'conv4', 'conv5')] == [1, 2, 2, 2]
 
 
+def reshape(net, height, width):
+    for name in net.inputs:
+        net.blobs[name].reshape(1, net.blobs[name].shape[1], height, width)
+    net.reshape()
+
+
 @pytest.mark.parametrize('name', FCNS)
-def test_score_has_the_size_of_the_input(name):
+def test_scores_have_the_size_of_the_input(name):
     """In steps of one pixel every phase of every stride occurs; Caffe aborts where a crop does not fit."""
     net = caffe.Net(str(FOLDER / name / 'deploy.prototxt'), caffe.TEST)
-    classes = net.blobs['score'].shape[1]
+    labels = DATASETS[NETS[name].data].labels
+    assert set(net.outputs) == set(score_tops(NETS[name]).values())
     for height in (*range(1, 66), 333, 500):
         width = {500: 333, 333: 500}.get(height, 66 - height if height < 66 else 1)
-        net.blobs['data'].reshape(1, 3, height, width)
-        net.reshape()
-        assert tuple(net.blobs['score'].shape) == (1, classes, height, width)
-    for size in ((1, 1), (7, 150)):
-        net.blobs['data'].reshape(1, 3, *size)
-        net.blobs['data'].data[...] = 1
-        assert net.forward()['score'].shape == (1, classes, *size)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', [name for name in FCNS if not name.startswith('mini')])
-def test_deploy_net_runs_on_a_whole_photo(name):
-    net = caffe.Net(str(FOLDER / name / 'deploy.prototxt'), caffe.TEST)
-    start(net, [], init_missing=True)
-    rng = np.random.default_rng(0)
-    for layer, blobs in net.params.items():
-        if layer.startswith('score'):
-            blobs[0].data[...] = rng.normal(0, 0.01, blobs[0].data.shape)
-    net.blobs['data'].reshape(1, 3, 500, 333)
-    net.blobs['data'].data[...] = rng.normal(0, 50, (1, 3, 500, 333))
-    score = net.forward()['score']
-    assert score.shape == (1, 21, 500, 333) and np.isfinite(score).all()
-    assert score[0].std((1, 2)).min() > 0
+        reshape(net, height, width)
+        for label, scores in score_tops(NETS[name]).items():
+            assert tuple(net.blobs[scores].shape) == (1, len(labels[label]), height, width)
+    reshape(net, 7, 50)
+    for top in net.inputs:
+        net.blobs[top].data[...] = 1
+    for scores in net.forward().values():
+        assert scores.shape[2:] == (7, 50)
 
 
 def test_an_unknown_net_is_named_with_those_there_are(command):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import caffe
 import numpy as np
@@ -16,7 +17,7 @@ from google.protobuf import text_format
 
 import nets
 from nets import NETS
-from solvers import Options, Run, RunError, Trainer, TrainingError, solver_prototxt
+from solvers import Options, Run, RunError, Trainer, TrainingError, solver_prototxt, starting_weights
 from surgery import read_weights
 
 TRAINED = [name for name, row in NETS.items() if row.max_iter]
@@ -54,7 +55,10 @@ def test_committed_solvers_are_what_the_recipes_write(name):
 @pytest.mark.parametrize(('name', 'base_lr', 'momentum', 'iter_size', 'max_iter'), [
     ('voc-fcn32s', 1e-10, 0.99, 1, 100_000), ('voc-fcn16s', 1e-12, 0.99, 1, 100_000),
     ('voc-fcn8s', 1e-14, 0.99, 1, 100_000), ('voc-fcn8s-atonce', 1e-10, 0.99, 1, 300_000),
-    ('voc-fcn-alexnet', 1e-4, 0.9, 20, 100_000)])
+    ('voc-fcn-alexnet', 1e-4, 0.9, 20, 100_000), ('pascalcontext-fcn8s', 1e-14, 0.99, 1, 300_000),
+    ('nyud-fcn32s-color-d', 1e-10, 0.99, 1, 300_000), ('nyud-fcn32s-color-hha', 1e-12, 0.99, 1, 300_000),
+    ('siftflow-fcn8s', 1e-12, 0.99, 1, 300_000), ('voc-fcn-alexnet-cvpr', 1e-3, 0.9, 20, 100_000),
+    ('voc-fcn32s-cvpr', 1e-4, 0.9, 20, 100_000), ('voc-fcn-googlenet-cvpr', 5e-5, 0.9, 20, 100_000)])
 def test_recipes_are_the_papers(name, base_lr, momentum, iter_size, max_iter):
     solver = text_format.Parse(solver_prototxt(name), caffe_pb2.SolverParameter())
     assert solver.base_lr == pytest.approx(base_lr) and solver.momentum == pytest.approx(momentum)
@@ -78,7 +82,7 @@ def test_plain_caffe_accepts_a_solver_file(mini, tmp_path, monkeypatch):
 def test_a_run_learns_and_leaves_all_it_says(mini, tmp_path):
     run = trainer(tmp_path, mini, max_iter=40, val_every=20, snapshot_every=10)
     result = run.train([])
-    assert set(result) == {'pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'}
+    assert set(result['label']) == {'pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'}
     folder = tmp_path / 'mini-fcn32s'
     assert {file.name for file in folder.iterdir()} == {
         '.lock', 'run.json', 'train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt',
@@ -203,3 +207,18 @@ def test_a_signal_snapshots_and_leaves(number, mini, tmp_path):
     assert run.iteration > 0
     assert list(read_weights(run.weights()))
     assert json.loads(log.read_text().splitlines()[-1])['event'] == f'stopped by {number.name}'
+
+
+def test_missing_parents_are_named_with_all_that_gives_them(tmp_path, monkeypatch):
+    """Late fusion has two, which share an ancestor to fetch."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match='starts from nyud-fcn32s-color-hha') as caught:
+        starting_weights('nyud-fcn16s-color-hha', Path('runs'))
+    assert ('run `python prepare.py ilsvrc ilsvrc-vgg16` and then `python solve.py nyud-fcn32s-color nyud-fcn32s-hha '
+            'nyud-fcn32s-color-hha`, or') in str(caught.value)
+    (tmp_path / 'weights').mkdir()
+    for name in ('nyud-fcn32s-color-heavy', 'nyud-fcn32s-hha-heavy'):
+        (tmp_path / 'weights' / f'{name}.caffemodel').touch()
+    assert starting_weights('nyud-fcn32s-color-hha', Path('runs')) == [
+        (Path('weights/nyud-fcn32s-color-heavy.caffemodel'), 'color'),
+        (Path('weights/nyud-fcn32s-hha-heavy.caffemodel'), 'hha')]

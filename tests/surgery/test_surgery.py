@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from scipy.ndimage import zoom
 
-from data_layers import VOC, to_blob
+from data_layers import VOC
 from nets import FOLDER
 from surgery import (
     WeightsError,
@@ -278,7 +278,7 @@ def test_real_googlenet_keeps_its_top_1_when_cast(shared, tmp_path):
         if min(image.shape[:2]) < 224:
             continue
         top, left = (image.shape[0] - 224) // 2, (image.shape[1] - 224) // 2
-        blob = to_blob(image[top:top + 224, left:left + 224], VOC.mean)
+        blob = VOC.inputs['data'].blob(image[top:top + 224, left:left + 224])
         net.blobs['data'].data[0] = full.blobs['data'].data[0] = blob
         flat, spatial = net.forward()['prob'][0], full.forward()['prob'][0]
         assert spatial.shape == (1000, 1, 1)

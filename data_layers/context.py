@@ -1,0 +1,51 @@
+"""PASCAL-Context (Mottaghi et al. 2014): every pixel of VOC 2010, in the 59 classes that
+are most frequent; 0 is everything else, and is learned like them."""
+
+import numpy as np
+
+from .dataset import SegDataset
+from .images import DataError
+from .inputs import Colour
+from .matlab import read_mat
+from .voc import CLASSES as VOC_CLASSES
+from .voc import ILSVRC_MEAN
+
+CLASSES = (
+    *VOC_CLASSES, 'bag', 'bed', 'bench', 'book', 'building', 'cabinet', 'ceiling', 'clothes',
+    'computer', 'cup', 'door', 'fence', 'floor', 'flower', 'food', 'grass', 'ground', 'keyboard',
+    'light', 'mountain', 'mouse', 'curtain', 'platform', 'sign', 'plate', 'road', 'rock', 'shelves',
+    'sidewalk', 'sky', 'snow', 'bedcloth', 'track', 'tree', 'truck', 'wall', 'water', 'window', 'wood')
+# Three of the classes bear other names among the set's 459.
+RENAMED = {'diningtable': 'table', 'bedcloth': 'bedclothes', 'clothes': 'cloth'}
+
+
+class PASCALContext(SegDataset):
+    """VOC 2010's ImageSets/Main/SPLIT.txt and JPEGImages/NAME.jpg; trainval/NAME.mat, whose
+    LabelMap counts the lines of labels.txt from 1."""
+
+    inputs = {'data': Colour(ILSVRC_MEAN)}
+    labels = {'label': CLASSES}
+    paths = {'data': 'JPEGImages/{}.jpg', 'label': 'trainval/{}.mat'}
+    split_file = 'ImageSets/Main/{split}.txt'
+
+    def __init__(self, root, split, tops=None):
+        super().__init__(root, split, tops)
+        self._class_of = self._read_classes()
+
+    def read_label(self, path, top):
+        return self._class_of[read_mat(path, lambda mat: mat['LabelMap'], 'LabelMap', len(self._class_of) - 1)]
+
+    def _read_classes(self):
+        """The class of each of the set's own labels, as an array to index with them."""
+        file = self.root / 'labels.txt'
+        if not file.is_file():
+            raise DataError(f'{file}: no such file; `python prepare.py pascal-context` puts it there')
+        names = [line.partition(':')[2].replace(' ', '')
+                 for line in file.read_text(encoding='utf-8', errors='replace').splitlines() if line.strip()]
+        classes = np.zeros(len(names) + 1, np.uint8)
+        for value, name in enumerate(CLASSES[1:], 1):
+            own = RENAMED.get(name, name)
+            if own not in names:
+                raise DataError(f"{file}: no label is named '{own}'; fetch it again")
+            classes[names.index(own) + 1] = value
+        return classes
