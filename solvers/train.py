@@ -22,7 +22,7 @@ from .metrics import format_results, metrics
 from .recipes import recipe_of, solver_prototxt
 from .run import Run
 
-DISPLAY = 20  # iterations between lines of the log
+DISPLAY = 20  # iterations between lines of the log, which has the first and the last too
 
 
 class TrainingError(UserError):
@@ -153,7 +153,7 @@ class Trainer:
                 loss = sum(passes) / len(passes)
                 recent.append(loss)
                 bar.update()
-                if solver.iter % DISPLAY == 0 or solver.iter == self.max_iter:
+                if solver.iter % DISPLAY == 0 or solver.iter in (1, self.max_iter):
                     mean, now = sum(recent) / len(recent), time.monotonic()
                     rate = images * (solver.iter - shown) / (now - then)
                     shown, then = solver.iter, now

@@ -42,6 +42,16 @@ def test_metrics_are_scikit_learns(labels):
         sk.jaccard_score(t, p, labels=range(6), average='weighted'))
 
 
+def test_classes_absent_from_the_truth_may_be_dropped():
+    """Predicted where it is absent, a class costs the others their hits, and the mean IU only where it counts."""
+    matrix = np.array([[6, 0, 2], [0, 8, 0], [0, 0, 0]])
+    assert metrics(matrix)['mean_iu'] == pytest.approx((6 / 8 + 1 + 0) / 3)
+    dropped = metrics(matrix, drop_absent=True)
+    assert dropped['mean_iu'] == pytest.approx((6 / 8 + 1) / 2)
+    assert {k: v for k, v in dropped.items() if k != 'mean_iu'} == {
+        k: v for k, v in metrics(matrix).items() if k != 'mean_iu'}
+
+
 def test_all_void_scores_nothing():
     assert np.isnan(list(metrics(confusion(np.full((3, 3), 255), np.zeros((3, 3), int), 4)).values())).all()
 

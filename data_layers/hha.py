@@ -1,0 +1,198 @@
+"""Encodes depth as HHA (Gupta, Girshick, Arbeláez and Malik, ECCV 2014), the second input of the NYUDv2 nets.
+
+    python -m data_layers.hha data/nyud/data/depth data/nyud/data/hha
+
+Each 16-bit depth PNG in FROM becomes a PNG of the same name in TO. Its red, green
+and blue are horizontal disparity, height above the lowest point and angle of the
+surface with gravity, fitted to bytes. Gravity is whatever makes most surfaces
+level or upright, so the camera may be tilted.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import correlate1d
+from tqdm import tqdm
+
+from command import run
+
+from .images import DataError, read_depth
+
+
+class Camera(NamedTuple):
+    """A pinhole camera in pixels; the centre of the image's first pixel is at (1, 1), as MATLAB counts."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+
+NYUD_CAMERA = Camera(518.8579, 519.4696, 325.5824, 253.7362)
+# Metres. Depth outside them is no measurement but a hole, a wrong unit or not a number.
+NEAREST, FARTHEST = 0.001, 1000.0
+# Half sides of the windows that surfaces are fitted in: fine for the angle, coarse to find gravity.
+FINE, COARSE = 3, 10
+# Degrees within which a surface counts as level or upright, and how often gravity is found anew.
+THRESHOLDS = (45, 5), (15, 5)
+
+
+def point_cloud(depth, camera):
+    """H×W×3 points in centimetres, x right, y down, z forward, of H×W depth in metres."""
+    y, x = np.ogrid[1:depth.shape[0] + 1, 1:depth.shape[1] + 1]
+    z = 100 * depth
+    return np.stack([(x - camera.cx) / camera.fx * z, (y - camera.cy) / camera.fy * z, z], axis=-1)
+
+
+def _moments(image, radius, order):
+    """Sums of image · dx^i · dy^j over the window about each pixel, as a dict by (i, j), i + j ≤ order."""
+    steps = np.arange(-radius, radius + 1.0)
+    sums = {}
+    for i in range(order + 1):
+        across = correlate1d(image, steps ** i, axis=1, mode='constant')
+        for j in range(order + 1 - i):
+            sums[i, j] = correlate1d(across, steps ** j, axis=0, mode='constant')
+    return sums
+
+
+def normals(depth, measured, radius, camera):
+    """H×W×3 unit normals, pointing away from the camera, of the surface about each pixel of H×W depth.
+
+    A plane n·p = 1 divided by z is linear in the pixel's place, 1/z = a·dx + b·dy + c,
+    so a, b and c come by least squares over the `measured` pixels of a square window.
+    The normal is 0 where those all lie on one line.
+    """
+    ones = _moments(measured.astype(np.float64), radius, 2)
+    inverse = np.divide(1, depth, where=measured, out=np.zeros(depth.shape))
+    inverse = _moments(inverse, radius, 1)
+    rows = np.array([[ones[2, 0], ones[1, 1], ones[1, 0]],
+                     [ones[1, 1], ones[0, 2], ones[0, 1]],
+                     [ones[1, 0], ones[0, 1], ones[0, 0]]])
+    cofactors = np.array([np.cross(rows[i - 2], rows[i - 1], axis=0) for i in range(3)])
+    # By Cramer's rule, all three times the determinant: only their direction is wanted.
+    a, b, c = np.einsum('ijhw,jhw->ihw', cofactors, [inverse[1, 0], inverse[0, 1], inverse[0, 0]])
+    y, x = np.ogrid[1:depth.shape[0] + 1, 1:depth.shape[1] + 1]
+    normal = np.stack([a * camera.fx, b * camera.fy, c + a * (camera.cx - x) + b * (camera.cy - y)], axis=-1)
+    normal[c < 0] *= -1
+    # The moments are whole numbers, so the determinant of pixels on a line is 0 and not nearly 0.
+    normal[(rows[0] * cofactors[0]).sum(0) == 0] = 0
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    return normal / np.where(length > 0, length, 1)
+
+
+def gravity(normal):
+    """The unit vector that points down, of …×3 normals; those that are 0 do not count.
+
+    From the camera's own y axis on, it turns to where the level surfaces' normals are
+    most parallel to it and the upright ones' most orthogonal. Where surfaces leave it
+    open (one wall says little), it turns as little as they allow.
+    """
+    normal = normal.reshape(-1, 3)
+    down = np.array([0.0, 1.0, 0.0])
+    for degrees, rounds in THRESHOLDS:
+        for _ in range(rounds):
+            cosine = np.abs(normal @ down)
+            level = normal[cosine > np.cos(np.radians(degrees))]
+            upright = normal[cosine < np.sin(np.radians(degrees))]
+            values, vectors = np.linalg.eigh(upright.T @ upright - level.T @ level)
+            best = vectors[:, values <= values[0] + 1e-9 * len(normal)]
+            turned = best @ (best.T @ down)
+            if np.linalg.norm(turned) > 1e-6:
+                down = turned / np.linalg.norm(turned)
+    return down
+
+
+def encode(depth, missing=None, camera=NYUD_CAMERA):
+    """H×W×3 uint8 HHA of H×W depth in metres.
+
+    The channels are 31000 / z with z at least 100 cm; height above the lowest point in
+    cm; and degrees between gravity and the normal, which points away from the camera,
+    plus 38: floors have 38, walls 128, ceilings 218. The lowest point is taken to be
+    130 cm below the camera if the image shows none 90 cm below it.
+
+    Pixels without depth (0, or not finite) are black. Pixels of `missing`, H×W bool,
+    have a depth that was filled in: they get a disparity and a height, but no surface
+    is fitted to them. The angle is 0 where no surface can be fitted. DataError if no
+    pixel was measured, or if no pinhole camera has the numbers of `camera`.
+    """
+    camera = check_camera(camera)
+    depth = np.asarray(depth, np.float64)
+    known = (depth >= NEAREST) & (depth <= FARTHEST)
+    measured = known if missing is None else known & ~np.asarray(missing, bool)
+    if not measured.any():
+        raise DataError(f'no pixel has a measured depth in {NEAREST:g}–{FARTHEST:g} m; is the unit right?')
+    points = point_cloud(np.where(known, depth, 0), camera)
+    z = points[..., 2]
+    normal = normals(z, measured, FINE, camera)
+    down = gravity(normals(z, measured, COARSE, camera))
+    height = -points @ down
+    lowest = height[known].min()
+    height -= lowest if lowest <= -90 else -130
+    angle = np.degrees(np.arccos(np.clip(normal @ down, -1, 1))) + 128 - 90
+    hha = np.stack([31000 / np.maximum(z, 100), height, np.where(normal.any(axis=-1), angle, 0)], axis=-1)
+    hha[~known] = 0
+    return (np.clip(hha, 0, 255) + 0.5).astype(np.uint8)
+
+
+def check_camera(camera):
+    """The four numbers as a Camera; DataError if no pinhole camera has them."""
+    camera = Camera(*map(float, camera))
+    if not (1 <= min(camera.fx, camera.fy) <= max(camera.fx, camera.fy) <= 1e6
+            and max(abs(camera.cx), abs(camera.cy)) <= 1e6):
+        raise DataError(f'camera {" ".join(f"{number:g}" for number in camera)}: want FX FY CX CY in pixels, the '
+                        'focal lengths 1 to a million, the centre at most a million away')
+    return camera
+
+
+def encode_file(file, target, raw=None, unit=0.001, camera=NYUD_CAMERA):
+    """Encode the depth PNG `file` as the PNG `target`; where the PNG `raw` has 0, depth was filled in."""
+    depth = read_depth(file)
+    missing = None
+    if raw is not None:
+        missing = read_depth(raw) == 0
+        if missing.shape != depth.shape:
+            raise DataError(f'{raw}: the raw depth is {missing.shape[1]}×{missing.shape[0]}, '
+                            f'the filled depth {depth.shape[1]}×{depth.shape[0]}; they must be equal')
+    try:
+        hha = encode(depth.astype(np.float64) * unit, missing, camera)
+    except DataError as error:
+        raise DataError(f'{file}: {error}') from error
+    partial = target.with_name(f'.{target.name}.partial')
+    try:
+        Image.fromarray(hha).save(partial, 'PNG')
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', type=Path, metavar='FROM', help='folder of 16-bit depth PNGs, holes filled in')
+    parser.add_argument('target', type=Path, metavar='TO', help='folder for the HHA PNGs')
+    parser.add_argument('--raw', type=Path, metavar='DIR',
+                        help='folder of raw depth of the same names: surfaces are fitted only where it is not 0')
+    parser.add_argument('--unit', type=float, default=0.001, metavar='METRES',
+                        help="what a depth of 1 means (default: %(default)s, NYUDv2's millimetres)")
+    parser.add_argument('--camera', type=float, nargs=4, default=NYUD_CAMERA, metavar=('FX', 'FY', 'CX', 'CY'),
+                        help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)")
+    args = parser.parse_args()
+    check_camera(args.camera)
+    if not 0 < args.unit <= FARTHEST:
+        raise DataError(f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001')
+    files = sorted(args.source.glob('*.png'))
+    if args.target.resolve() in (args.source.resolve(), args.raw and args.raw.resolve()):
+        raise DataError(f'{args.target}: would overwrite the originals; give another folder')
+    if not files:
+        raise DataError(f'{args.source}: no PNG files lie there')
+    args.target.mkdir(parents=True, exist_ok=True)
+    for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
+        encode_file(file, args.target / file.name, args.raw and args.raw / file.name, args.unit, args.camera)
+    print(f'{len(files)} HHA images in {args.target}')
+
+
+if __name__ == '__main__':
+    run(main)
