@@ -1,0 +1,103 @@
+"""Makes a data set in a folder beside its own, and gives it its name when it is whole."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+
+from errors import UserError
+from files import flush
+
+from .arrange import PrepareError, counts, write_seg11valid
+from .fetch import FetchError, by_hand, fetch, warn_if_other
+from .sets import SETS
+from .unpack import unpack
+
+
+@contextlib.contextmanager
+def lock(folder):
+    """Hold the Path `folder`, made if need be, for this process alone; PrepareError if another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise PrepareError(f'{folder}: another prepare.py is at work there; wait for it to end') from error
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make(name, data, given=(), protocols='https'):
+    """Prepare the set `name` in the folder DATA/NAME, from the archives `given` and from its owners' places.
+
+    Returns {split: number of examples}. A set that is there is checked and otherwise left
+    alone; nothing but DATA/downloads stays of one that could not be made. Raises
+    UserErrors that say what is missing.
+    """
+    layout, root = SETS[name], data / name
+    with lock(data):
+        if root.is_dir() and any(root.iterdir()):
+            try:
+                found = counts(root, layout)
+            except UserError as error:
+                raise PrepareError(f'{error}. It has lost files or was not made by this command: move {root} away '
+                                   'and run it again') from error
+        else:
+            found = _build(name, layout, data, given, protocols)
+        write_seg11valid(data)
+    return found
+
+
+def _build(name, layout, data, given, protocols):
+    partial = data / f'.{name}.partial'
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    try:
+        partial.mkdir()
+        for archive in given:
+            warn_if_other(archive, {source.name: source.digest for source in layout.sources})
+            unpack(archive, partial, layout.wanted)
+        with _hint_at(data / 'downloads' / name) as downloads:
+            _fetch_missing(layout, downloads, partial, protocols)
+            layout.finish(partial, layout.dataset)
+            found = counts(partial, layout)
+        os.sync()  # The name must not outlive the bytes.
+        os.replace(partial, data / name)
+        flush(data)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for split, number in layout.splits.items():
+        if found[split] != number:
+            print(f'{data / name}: {split} has {found[split]} examples, the real set {number}', file=sys.stderr)
+    return found
+
+
+@contextlib.contextmanager
+def _hint_at(downloads):
+    """Let what goes wrong with downloads say where they lie."""
+    try:
+        yield downloads
+    except FetchError:
+        raise
+    except UserError as error:
+        if not downloads.is_dir():
+            raise
+        raise PrepareError(f'{error}. To fetch everything anew, remove {downloads}') from error
+
+
+def _fetch_missing(layout, downloads, partial, protocols):
+    """Download and unpack what is not yet in `partial`."""
+    def missing():
+        return [source for source in layout.sources if not any((partial / path).exists() for path in source.gives)]
+
+    for source in layout.sources:
+        if source not in missing():
+            continue
+        archive = downloads / source.name
+        try:
+            fetch(source.url, archive, source.digest, protocols=protocols)
+        except FetchError as error:
+            raise by_hand(error, [source.url for source in missing()]) from error
+        unpack(archive, partial, layout.wanted)
