@@ -1,5 +1,6 @@
 """Trains a net: the loop of section 4.3, from its starting weights or its last snapshot."""
 
+import contextlib
 import math
 import signal
 import sys
@@ -143,8 +144,8 @@ class Trainer:
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
         images = self.iter_size * dict(self.train_source.options).get('batch', 1)
-        passes, shown, then = self._watch_loss(solver), solver.iter, time.monotonic()
-        with bar:
+        shown, then = solver.iter, time.monotonic()
+        with bar, self._watched_losses(solver) as passes:
             while solver.iter < self.max_iter:
                 passes.clear()
                 # Dropout depends on the seed and the iteration alone: going on is as not stopping.
@@ -164,27 +165,32 @@ class Trainer:
                 if shown == solver.iter:  # What was done between two iterations does not slow them.
                     then = time.monotonic()
 
-    def _watch_loss(self, solver):
+    @contextlib.contextmanager
+    def _watched_losses(self, solver):
         """A list that gets the loss of every forward pass, the sum of the net's. One that is not finite raises
         TrainingError before the backward pass: Caffe's max pooling notes no place for
         the maximum of NaNs, and its backward would then write outside its array.
         """
         passes, last, names = [], len(solver.net.layers) - 1, losses(solver.net)
+        watched = [solver]  # Caffe keeps the callback for good: it must not keep the solver.
 
         def after_forward(index):
-            if index != last:
+            if index != last or not watched:
                 return
-            loss = sum(float(solver.net.blobs[name].data) for name in names)
+            loss = sum(float(watched[0].net.blobs[name].data) for name in names)
             if not math.isfinite(loss):
-                self.run.log(iteration=solver.iter, event=f'loss is {loss}')
+                self.run.log(iteration=watched[0].iter, event=f'loss is {loss}')
                 raise TrainingError(
-                    f'{self.name}: the loss is {loss} at iteration {solver.iter}. The learning rate is too high for '
-                    'these starting weights, or they are not what the net expects; the last snapshot is of '
+                    f'{self.name}: the loss is {loss} at iteration {watched[0].iter}. The learning rate is too high '
+                    'for these starting weights, or they are not what the net expects; the last snapshot is of '
                     f'iteration {self.run.iteration}')
             passes.append(loss)
 
         solver.net.after_forward(after_forward)
-        return passes
+        try:
+            yield passes
+        finally:
+            watched.clear()
 
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)

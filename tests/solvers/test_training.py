@@ -1,11 +1,13 @@
 """Training in real Caffe: solver files, the loop, snapshots, going on, and what stops it."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import caffe
@@ -222,3 +224,18 @@ def test_missing_parents_are_named_with_all_that_gives_them(tmp_path, monkeypatc
     assert starting_weights('nyud-fcn32s-color-hha', Path('runs')) == [
         (Path('weights/nyud-fcn32s-color-heavy.caffemodel'), 'color'),
         (Path('weights/nyud-fcn32s-hha-heavy.caffemodel'), 'hha')]
+
+
+def test_a_finished_run_gives_its_memory_back(mini, tmp_path):
+    """Several nets are trained in turn by one process: Caffe must not be made to keep the last."""
+    run = trainer(tmp_path, mini, max_iter=2)
+    make, made = run._solver, []
+
+    def recorded(sources):
+        solver = make(sources)
+        made.append(weakref.ref(solver))
+        return solver
+    run._solver = recorded
+    run.train([])
+    gc.collect()
+    assert made and made[0]() is None
