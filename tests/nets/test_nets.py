@@ -201,3 +201,11 @@ def test_an_unknown_net_is_named_with_those_there_are(command):
     result = command('solve.py', 'voc-fcn64s')
     assert result.returncode == 2
     assert re.fullmatch(r"solve\.py: no net is named 'voc-fcn64s'; the nets are: .*voc-fcn8s.*\n", result.stderr)
+
+
+def test_the_readme_lists_every_net():
+    """Name, data set, parents and published figure of each, in the table's order."""
+    rows = re.findall(r'^\| `([\w-]+)` \| [^|]+ \| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$',
+                      (FOLDER.parent / 'README.md').read_text(), re.MULTILINE)
+    assert rows == [(name, row.data, ', '.join(f'`{parent}`' for parent in row.parents) or '–',
+                     str(row.published or '–')) for name, row in NETS.items()]

@@ -1,0 +1,160 @@
+"""Every net of the table as a user takes it: starting weights, two iterations on one image, score, infer.
+
+Nothing is fetched: the classifiers are drawn, and every FCN starts from its own parents,
+trained here a moment before. OpenCV reads each net too, and must agree with Caffe.
+"""
+
+import gc
+import json
+import shutil
+from pathlib import Path
+
+import caffe
+import cv2
+import numpy as np
+import pytest
+from archives import build
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+from PIL import Image
+
+import infer
+import prepare
+import score
+import solve
+from data_layers import DATASETS
+from miniature.generate import generate
+from nets import FOLDER, NETS, prototxts
+from solvers import Run, weights_for
+from surgery import save, start
+
+pytestmark = pytest.mark.slow
+
+# The paper's rates are for features of trained nets. Drawn ones are larger.
+SLOWER = 1e-3
+# The nets that no later one starts from, by the one after which that is so.
+LAST_NEEDED = {name: [] for name in NETS}
+for _name in NETS:
+    LAST_NEEDED[max([_name, *(child for child, row in NETS.items() if _name in row.parents)],
+                    key=list(NETS).index)].append(_name)
+
+
+def computation(name):
+    """What a net computes, without its name and what only learning asks for."""
+    spec = text_format.Parse(prototxts(name)['deploy.prototxt'], caffe_pb2.NetParameter())
+    spec.ClearField('name')
+    for layer in spec.layer:
+        layer.ClearField('param')
+    return text_format.MessageToString(spec)
+
+
+# One net of each computation: the others differ in how they are trained.
+DISTINCT = set({computation(name): name for name in reversed(NETS)}.values())
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A folder with every data set, prepared from an archive in its own layout, and in each a list of one image."""
+    root = tmp_path_factory.mktemp('sweep')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name in ('sbd', 'voc', 'pascal-context', 'nyud', 'siftflow'):
+            archives = build(name, root / 'archives' / name, count=3)
+            prepare.main([name, *(word for path in archives for word in ('--from', str(path)))])
+        generate(root / 'data' / 'mini', train=2, val=2, objects=40)
+        for dataset in DATASETS.values():
+            if dataset.train and 'batch' not in dict(dataset.train.options):
+                lists = dataset.kind(dataset.val.root, dataset.val.split)
+                file = lists.root / lists.split_file.format(split='one')
+                file.write_text(f'{lists.names[0]}\n')
+        yield root
+    shutil.rmtree(root)
+
+
+def draw_classifier(name, weights, rng):
+    """A caffemodel where prepare.py would put the published one."""
+    weights.parent.mkdir(exist_ok=True)
+    net = caffe.Net(str(FOLDER / name / 'deploy.prototxt'), caffe.TEST)
+    start(net, [], init_missing=True)
+    last = net.params[list(net.params)[-1]][0].data
+    last[...] = rng.normal(0, 1e-3, last.shape)
+    save(net, weights)
+
+
+def train(name):
+    """Two iterations on one image; the losses after each, measured without dropout."""
+    row = NETS[name]
+    dataset = DATASETS[row.data]
+    splits = [] if name == 'mini-vgg' else ['--train-split', 'one', '--val-split', 'one']
+    status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1',
+                         '--base-lr', str(SLOWER * row.base_lr), '--batch', '1', '--val-every', '1',
+                         '--snapshot-every', '2'])
+    assert status == 0
+    return [record['validation_loss'] for record in Run(f'runs/{name}').read_log() if 'validation' in record]
+
+
+def read(path):
+    return json.loads(Path(path).read_text())
+
+
+def photo(dataset):
+    """The one image, and the options that give what else a net sees of it."""
+    source = dataset.kind(dataset.val.root, 'one')
+    first, *others = source.inputs
+    more = [word for top in others for word in (f'--{top}', source.path(top, source.names[0]).parent)]
+    return source.path(first, source.names[0]), more
+
+
+def compare_with_opencv(name, weights, rng):
+    """Both programs, from one prototxt and one caffemodel, score one image.
+
+    The layers that score are drawn anew, so that all of a net's have a part in the sum.
+    """
+    deploy = str(FOLDER / name / 'deploy.prototxt')
+    ours, theirs = caffe.Net(deploy, str(weights), caffe.TEST), cv2.dnn.readNetFromCaffe(deploy, str(weights))
+    for top in ours.inputs:
+        blob = ours.blobs[top]
+        if NETS[name].head:
+            blob.reshape(1, blob.shape[1], 37, 50)
+        blob.data[...] = rng.normal(0, 30, blob.data.shape)
+        theirs.setInput(np.array(blob.data), top)
+    ours.forward()
+    for layer in ours.params:
+        if layer.startswith('score'):
+            weights, features = ours.params[layer][0].data, ours.blobs[ours.bottom_names[layer][0]].data
+            weights[...] = rng.normal(0, 1 / (features.std() * np.sqrt(weights[0].size)), weights.shape)
+            theirs.setParam(layer, 0, weights)
+    expected = ours.forward()
+    for top, found in zip(ours.outputs, theirs.forward(list(ours.outputs)), strict=True):
+        assert expected[top].std() > 1e-3 * np.abs(expected[top]).max() > 0
+        np.testing.assert_allclose(found, expected[top], atol=1e-3 * np.abs(expected[top]).max(), err_msg=top)
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_net(name, place):
+    row, rng = NETS[name], np.random.default_rng(0)
+    gc.collect()
+    if not row.max_iter:
+        weights = place / 'weights' / row.url.rpartition('/')[2]
+        draw_classifier(name, weights, rng)
+    else:
+        first, second = train(name)
+        assert np.isfinite(first) and second <= first * (1 + 1e-6)
+        about = read(f'runs/{name}/run.json')
+        assert len(about['starts_from']) == len(row.parents)
+        weights = weights_for(name, 'runs')
+    if row.head:
+        dataset = DATASETS[row.data]
+        score.main([name, '--data', dataset.val.root, '--split', 'one', '--gpu', '-1', '--out', f'scores/{name}'])
+        assert 0 <= read(f'scores/{name}/metrics.json')['pixel_accuracy'] <= 1
+        image, more = photo(dataset)
+        infer.main([str(image), '--net', name, '--gpu', '-1', '--out', f'out/{name}', *map(str, more)])
+        for index, label in enumerate(dataset.labels):
+            with (Image.open(f'out/{name}/{image.stem}{f"_{label}" if index else ""}.png') as picture,
+                  Image.open(image) as original):
+                assert picture.size == original.size
+                assert np.asarray(picture).max() < len(dataset.labels[label])
+    if name in DISTINCT:
+        compare_with_opencv(name, weights, rng)
+    for other in LAST_NEEDED[name]:  # A gigabyte each: none is kept for longer than it is needed.
+        shutil.rmtree(f'runs/{other}', ignore_errors=True)
