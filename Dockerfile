@@ -1,12 +1,16 @@
-# The commands of this repository in an image, on the CPU:
-#   docker build -t fcn .
-#   docker run --rm -v "$PWD/data:/fcn/data" -v "$PWD/weights:/fcn/weights" -v "$PWD/runs:/fcn/runs" fcn \
-#     python solve.py
+# The commands of this repository in an image.
+#   docker build -t fcn .                                            on the CPU
+#   docker build -t fcn --build-arg CUDA=1 .                         on the GPU, with CUDA from NVIDIA's wheels
+#   docker run --rm [--gpus all] -v "$PWD/data:/fcn/data" -v "$PWD/weights:/fcn/weights" \
+#     -v "$PWD/runs:/fcn/runs" fcn python solve.py
+# CUDA_ARCHITECTURES, as in 89, builds for one GPU instead of all since Turing.
 # The first stage builds the engine; the second has no compiler.
 
 FROM debian:bookworm-slim AS build
+ARG CUDA=0
+ARG CUDA_ARCHITECTURES=
 COPY pycaffe/apt-packages.txt /tmp/
-RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates $(cat /tmp/apt-packages.txt)
+RUN apt-get update && apt-get install --yes --no-install-recommends $(cat /tmp/apt-packages.txt)
 RUN /usr/bin/python3 -m venv /venv
 COPY pycaffe /src/pycaffe
 RUN /venv/bin/pip install --no-cache-dir /src/pycaffe
@@ -15,14 +19,14 @@ RUN /venv/bin/pip install --no-cache-dir --editable /fcn
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-      ca-certificates curl libboost-filesystem1.74.0 libboost-python1.74.0 libboost-thread1.74.0 libgflags2.2 libgoogle-glog0v6 \
-      libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32 python3 \
+      ca-certificates curl libboost-filesystem1.74.0 libboost-python1.74.0 libboost-thread1.74.0 libgflags2.2 \
+      libgoogle-glog0v6 libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32 python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home fcn \
     && mkdir -p /fcn/data /fcn/weights /fcn/runs /fcn/out && chown -R fcn /fcn
 COPY --from=build /venv /venv
 COPY --from=build --chown=fcn /fcn /fcn
-ENV PATH=/venv/bin:$PATH
+ENV PATH=/venv/bin:$PATH NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER fcn
 WORKDIR /fcn
 VOLUME /fcn/data /fcn/weights /fcn/runs

@@ -37,6 +37,9 @@ import caffe  # noqa: E402
 import numpy as np  # noqa: E402
 from caffe import _build  # noqa: E402
 
+if _build.CUDA:
+    from caffe import _cuda
+
 from errors import UserError  # noqa: E402
 
 __all__ = ['DeviceError', 'caffe', 'choose_device', 'versions']
@@ -49,20 +52,33 @@ class DeviceError(UserError):
 def choose_device(gpu=None):
     """Set Caffe's mode and return 'cpu' or 'gpu N'.
 
-    `gpu` is a device's number, or None for the first if the engine has CUDA, else
-    the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA.
+    `gpu` is a device's number, or None for the first if the engine has CUDA and there
+    is one, else the CPU; −1 asks for the CPU. Raises DeviceError where the engine has
+    no CUDA, or there is no such GPU.
     """
+    count = _cuda.device_count() if _build.CUDA else 0
     if gpu is None:
-        gpu = 0 if _build.CUDA else -1
+        gpu = 0 if count else -1
     if gpu < 0:
         caffe.set_mode_cpu()
         return 'cpu'
     if not _build.CUDA:
         raise DeviceError(f'--gpu {gpu}: this Caffe was built for the CPU alone; leave the option out, or '
-                          'build the engine for CUDA')
+                          'build the engine for CUDA (CUDA=1 make setup)')
+    if gpu >= count:
+        there = f'the GPUs here are 0 to {count - 1}' if count else f'there is no GPU here ({_no_gpu()})'
+        raise DeviceError(f'--gpu {gpu}: {there}; leave the option out for {"the first" if count else "the CPU"}')
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f'gpu {gpu}'
+
+
+def _no_gpu():
+    """Why CUDA finds no GPU."""
+    driver, runtime, _ = _cuda.versions()
+    if driver is None:
+        return "NVIDIA's driver is not installed"
+    return f"NVIDIA's driver is for CUDA {driver}, this engine for {runtime}"
 
 
 def _our_commit():
@@ -78,4 +94,13 @@ def versions():
     """What a run's results depend on, as a dictionary for its log."""
     return {'fcn': _our_commit(), 'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
             'python': platform.python_version(), 'numpy': np.__version__,
-            'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice')}
+            'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice'),
+            **(_cuda_versions() if _build.CUDA else {})}
+
+
+def _cuda_versions():
+    """The same of the GPUs: their names, TF32 or not, the largest workspace of a convolution."""
+    driver, runtime, cudnn = _cuda.versions()
+    return {'cuda': runtime, 'cuda_driver': driver, 'cudnn': cudnn, 'tf32': _cuda.tf32(),
+            'workspace_mib': _cuda.workspace_limit() >> 20,
+            'gpus': [' '.join(_cuda.device(number)) for number in range(_cuda.device_count())]}

@@ -13,18 +13,21 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
+import cuda_toolkit
+import metadata
 import source
 import toolchain
 
 HERE = Path(__file__).resolve().parent
 # Environment variables that change what the compiler and CMake make.
-SWITCHES = ("CC", "CXX", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH")
+SWITCHES = ("CC", "CXX", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH", "CUDAFLAGS")
 SWITCH_PREFIXES = ("CMAKE_", "SKBUILD_")
 
 
@@ -51,7 +54,8 @@ def get_requires_for_build_wheel(config_settings=None):
     if kept_wheel(checked_key(config_settings)):
         return []
     source.find()
-    return skbuild().get_requires_for_build_wheel(config_settings)
+    cuda = cuda_toolkit.build_requirements() if cuda_toolkit.wanted() else []
+    return [*skbuild().get_requires_for_build_wheel(config_settings), *cuda]
 
 
 @readable
@@ -66,10 +70,13 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         "CAFFE_SOURCE_DIR": source.find(),
         "CAFFE_COMMIT": source.COMMIT,
         "CAFFE_SOURCE_DIGEST": source.DIGEST,
+        **(cuda_toolkit.defines() if cuda_toolkit.wanted() else {}),
     }
     settings = dict(config_settings or {})
     settings.update({f"cmake.define.{name}": str(value) for name, value in defines.items()})
     name = skbuild().build_wheel(wheel_directory, settings, metadata_directory)
+    if cuda_toolkit.wanted():
+        metadata.require(Path(wheel_directory, name), cuda_toolkit.runtime_requirements())
     keep_wheel(wheel_key, Path(wheel_directory, name))
     return name
 
@@ -96,8 +103,9 @@ def key(config_settings=None, folder=HERE):
     """The cache's key, a hex digest over all that shapes the wheel built from `folder`."""
     shaping = {
         "source": source.DIGEST,
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in our_files(folder)},
+        "files": {str(path.relative_to(folder)): file_digest(path) for path in our_files(folder)},
         "toolchain": toolchain.fingerprint(),
+        "cuda": cuda_toolkit.fingerprint(),
         "python": [platform.python_version(), sysconfig.get_config_var("SOABI")],
         "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scikit-build-core")},
         "settings": config_settings or {},
@@ -106,12 +114,17 @@ def key(config_settings=None, folder=HERE):
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def file_digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def is_switch(name):
     return name in SWITCHES or name.startswith(SWITCH_PREFIXES)
 
 
 def our_files(folder):
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in paths if not re.search(r"/[.]|/__pycache__/", f"/{path.relative_to(folder)}"))
 
 
 def kept_wheel(wheel_key):

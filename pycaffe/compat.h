@@ -14,3 +14,7 @@
 // not expanded again, so this calls the function with the first argument.
 #define SetTotalBytesLimit(limit, ...) SetTotalBytesLimit(limit)
 #endif
+
+#ifndef CPU_ONLY
+#include "cuda/compat.h"
+#endif
