@@ -1,5 +1,9 @@
-"""What tests share: real weights and images where they are at hand, and small ones made here."""
+"""What tests share: real weights and images where they are at hand, and small ones made here.
 
+FCN_TEST_GPU=0 in the environment runs them on that GPU, where they do not choose a device themselves.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import engine  # noqa: F401  (readies caffe for import)
+import engine
 from data_layers.convert import save_label
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +36,12 @@ def command():
         return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
                               timeout=300, **options)
     return run
+
+
+@pytest.fixture(autouse=True)
+def device():
+    """The device of each test: the GPU that FCN_TEST_GPU names, else the CPU."""
+    return engine.choose_device(int(os.environ.get('FCN_TEST_GPU', -1)))
 
 
 def make_voc(root, names, classes=21, split='train', size=(40, 52), seed=0):
