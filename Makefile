@@ -1,6 +1,9 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
 #   make test    sets up and runs all that CI runs
+#   make image-test   builds the image and works in it
+#   make gpu-check    checks and measures the GPU path, where a GPU is
+# CUDA=1 with any of them builds the engine for the GPU as well, once; CUDA=0 goes back.
 # The virtual environment is of /usr/bin/python3, because the distribution's
 # Boost.Python is built for that one.
 
@@ -13,9 +16,11 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 # Twice quiet: errors alone.
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
-ENGINE := $(wildcard pycaffe/*.*)
+ENGINE := $(wildcard pycaffe/*.* pycaffe/cuda/*.*)
+export CUDA ?= $(if $(wildcard $(VENV)/.engine-cuda),1,0)
+BUILT := $(VENV)/.engine$(if $(filter 1,$(CUDA)),-cuda)
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint image-test gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.project
@@ -29,6 +34,14 @@ test: lint
 
 lint: setup
 	@$(BIN)/ruff check
+
+image-test:
+	@tests/image_test.sh
+
+# PyTorch, to measure against, is large: it is fetched only where there is something to measure.
+gpu-check: setup
+	@if command -v nvidia-smi >/dev/null; then $(PIP) torch; fi
+	@$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
@@ -60,12 +73,13 @@ $(VENV)/.python: $(VENV)/.packages
 	@test -x $(BIN)/python || /usr/bin/python3 -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.engine: $(VENV)/.python $(ENGINE)
+$(BUILT): $(VENV)/.python $(ENGINE)
 	@echo "setup: the engine, BVLC Caffe (two minutes on two cores; seconds if built before)"
 	@SECONDS=0; $(PIP) ./pycaffe; echo "setup: the engine took $$SECONDS s"
+	@rm -f $(VENV)/.engine*
 	@touch $@
 
-$(VENV)/.project: $(VENV)/.engine pyproject.toml setup.cfg
+$(VENV)/.project: $(BUILT) pyproject.toml setup.cfg
 	@echo "setup: the project and what it is tested with"
 	@$(PIP) --editable '.[test]'
 	@touch $@
