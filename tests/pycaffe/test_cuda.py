@@ -192,6 +192,19 @@ def test_answers_are_remembered_by_shape(tmp_path):
     subprocess.run([tmp_path / 'memo', '256', 'off'], env={'CAFFE_TF32': '0', 'CAFFE_WORKSPACE_MIB': 'x'}, check=True)
 
 
+@pytest.mark.parametrize('name', ['convolution', 'device', 'workspace'])
+def test_shims_are_those_of_the_libraries(name, monkeypatch):
+    """What stands in for CUDA's and cuDNN's functions compiles against their headers, where they are at hand."""
+    monkeypatch.undo()
+    try:
+        includes = cuda_toolkit.defines()['CUDA_INCLUDES'].split(';')
+    except ToolchainError as error:
+        pytest.skip(str(error))
+    flags = ['-std=c++17', '-Wall', '-Werror', '-DPYCAFFE_OURS', *(f'-I{folder}' for folder in includes)]
+    source = PYCAFFE / 'cuda' / f'{name}.cpp'
+    subprocess.run(['c++', *flags, '-include', PYCAFFE / 'cuda' / 'compat.h', '-fsyntax-only', source], check=True)
+
+
 @with_cuda
 def test_without_a_gpu_it_computes_on_the_cpu():
     from caffe import _cuda
