@@ -41,7 +41,7 @@ image-test:
 # PyTorch, to measure against, is large: it is fetched only where there is something to measure.
 gpu-check: setup
 	@if command -v nvidia-smi >/dev/null; then $(PIP) torch; fi
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
