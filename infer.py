@@ -154,7 +154,7 @@ def overlay(image, label, classes, opacity=0.55):
         x += step
     line = int(size * 1.6)
     canvas = Image.new('RGB', (width, height + rows * line), 'white')
-    canvas.paste(Image.fromarray(painted.astype(np.uint8)))
+    canvas.paste(Image.fromarray(np.rint(painted).astype(np.uint8)))
     draw = ImageDraw.Draw(canvas)
     for x, row, value in entries:
         y = height + row * line + (line - size) // 2

@@ -86,9 +86,9 @@ def train(name):
     row = NETS[name]
     dataset = DATASETS[row.data]
     splits = [] if name == 'mini-vgg' else ['--train-split', 'one', '--val-split', 'one']
-    status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1',
-                         '--base-lr', str(SLOWER * row.base_lr / row.trunk.score_lr), '--batch', '1', '--val-every', '1',
-                         '--snapshot-every', '2'])
+    rate = SLOWER * row.base_lr / row.trunk.score_lr
+    status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1', '--batch', '1',
+                         '--base-lr', str(rate), '--val-every', '1', '--snapshot-every', '2'])
     assert status == 0
     return [record['validation_loss'] for record in Run(f'runs/{name}').read_log() if 'validation' in record]
 
