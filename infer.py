@@ -22,7 +22,17 @@ from command import add_net_options, run
 from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
 from nets import deploy_net, find, input_tops
-from solvers import Footprint, RunError, choose_device, load_net, segment, weights_for
+from solvers import (
+    Footprint,
+    RunError,
+    Tiling,
+    choose_device,
+    free_memory,
+    load_net,
+    segment,
+    segment_tiled,
+    weights_for,
+)
 
 COMPANIONS = ('depth', 'hha')
 ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
@@ -34,6 +44,8 @@ def parse(arguments=None):
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
     add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--out', type=Path, default=Path('out'), metavar='DIR', help='where the pictures go (default: out)')
+    add('--tile', type=int, metavar='SIDE', help='segment by tiles of at most SIDE pixels, to the same scores in less '
+        'memory (default: where an image does not fit whole)')
     for name in COMPANIONS:
         add(f'--{name}', type=Path, metavar='DIR', help=f'for nets that see {name} too: folder of files named as '
             'the images')
@@ -113,26 +125,17 @@ def read_inputs(row, files):
     return images
 
 
-def segment_fitting(net, row, footprint, files):
-    """The inputs in `files` and their labels, found on smaller copies if they are too large for the net."""
+def segment_fitting(net, row, footprint, files, side=None):
+    """The inputs in `files` and their labels, found by tiles of at most side×side, or of what fits if the image
+    does not fit in memory whole."""
     images = read_inputs(row, files)
     first = next(iter(images))
     height, width = images[first].shape[:2]
-    factor = footprint.scale(height, width)
-    if factor == 1:
+    if side is None and footprint.fits(height, width, free_memory()):
         return images, segment(net, row, images)
-    size = max(1, int(factor * width)), max(1, int(factor * height))
-    tqdm.write(f'{files[first]}: {width}×{height} is more than memory holds; segmented at {size[0]}×{size[1]}',
-               file=sys.stderr)
-    found = segment(net, row, {name: resized(image, size) for name, image in images.items()})
-    return images, {label: resized(classes, (width, height), Image.Resampling.NEAREST)
-                    for label, classes in found.items()}
-
-
-def resized(image, size, filter=None):
-    """An array at another (width, height); pictures are filtered, unless asked otherwise, and depth is not."""
-    filter = filter or (Image.Resampling.LANCZOS if image.ndim == 3 else Image.Resampling.NEAREST)
-    return np.asarray(Image.fromarray(image).resize(size, filter))
+    side = side or footprint.tile(Tiling.of(row), free_memory())
+    tqdm.write(f'{files[first]}: {width}×{height} by tiles of {side}', file=sys.stderr)
+    return images, segment_tiled(net, row, images, side)
 
 
 def overlay(image, label, classes, opacity=0.55):
@@ -174,13 +177,15 @@ def main(arguments=None):
     folders = {name: getattr(args, name) for name in COMPANIONS}
     for file in files:
         input_files(row, file, folders)
+    if args.tile is not None and args.tile < Tiling.of(row).smallest():
+        raise RunError(f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(row).smallest()} or more')
     choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
     footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
     for file, pictures in tqdm(targets, unit='image', dynamic_ncols=True):
         try:
-            images, found = segment_fitting(net, row, footprint, input_files(row, file, folders))
+            images, found = segment_fitting(net, row, footprint, input_files(row, file, folders), args.tile)
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue

@@ -7,8 +7,11 @@ patches that it multiplies (im2col), so a photo of some megapixels can do either
 
 from pathlib import Path
 
+from errors import UserError
+
 MAX_ELEMENTS = 2 ** 31 - 1
 SHARE = 0.8  # of the free memory that a net may take
+LARGEST_TILE = 4096  # beyond it, overlap is little
 # Small enough to be cheap, large enough that rounding in the pools hardly counts.
 _SIDES = (96, 224)
 
@@ -32,17 +35,21 @@ class Footprint:
 
     def fits(self, height, width, free):
         """Whether Caffe can take an image of this size in `free` bytes."""
-        counts = self.elements(height, width)
-        return max(counts) <= MAX_ELEMENTS and 4 * sum(counts) <= SHARE * free
+        return max(self.elements(height, width)) <= MAX_ELEMENTS and self.bytes(height, width) <= SHARE * free
 
-    def scale(self, height, width, free=None):
-        """The factor, at most 1, that an image must be scaled by to fit in `free` bytes
-        (default: the memory that is free)."""
-        free = free_memory() if free is None else free
-        factor = 1.0
-        while not self.fits(factor * height, factor * width, free) and factor > 1e-3:
-            factor *= 0.95
-        return factor
+    def bytes(self, height, width):
+        """Bytes of all buffers for an image of this size."""
+        return 4 * sum(self.elements(height, width))
+
+    def tile(self, tiling, free):
+        """The side of the largest tiles worth having that fit in `free` bytes; UserError if none does."""
+        side = tiling.smallest()
+        if not self.fits(side, side, free):
+            raise UserError(f'the net needs {self.bytes(side, side) / 1e9:.1f} GB for the smallest tiles that it can '
+                            f'segment an image by, and {SHARE * free / 1e9:.1f} GB may be taken; end other programs')
+        while side < LARGEST_TILE and self.fits(side + tiling.stride, side + tiling.stride, free):
+            side += tiling.stride
+        return side
 
 
 def free_memory():

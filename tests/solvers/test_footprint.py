@@ -3,8 +3,9 @@
 import caffe
 import pytest
 
-from nets import FOLDER
-from solvers import Footprint
+from errors import UserError
+from nets import FOLDER, find
+from solvers import Footprint, Tiling
 
 
 @pytest.mark.parametrize('name', ['mini-fcn8s', 'voc-fcn-googlenet', 'voc-fcn-alexnet'])
@@ -27,6 +28,8 @@ def test_im2col_buffers_count():
     assert max(footprint.elements(500, 500)) == pytest.approx(576 * 698 ** 2, rel=0.01)
     assert footprint.fits(500, 500, free=16e9) and not footprint.fits(500, 500, free=1e9)
     assert not footprint.fits(3000, 4000, free=1e15)  # 2³¹ elements are Caffe's limit whatever the memory
-    factor = footprint.scale(3000, 4000, free=16e9)
-    assert 0.1 < factor < 0.5 and footprint.fits(3000 * factor, 4000 * factor, 16e9)
-    assert footprint.scale(10, 10, free=16e9) == 1
+    tiling = Tiling.of(find('voc-fcn32s'))
+    side = footprint.tile(tiling, free=16e9)
+    assert side % 32 == 0 and footprint.fits(side, side, 16e9) and not footprint.fits(side + 32, side + 32, 16e9)
+    with pytest.raises(UserError, match=r'needs \d\.\d GB for the smallest tiles'):
+        footprint.tile(tiling, free=1e9)
