@@ -84,17 +84,18 @@ def output_names(files):
     return names
 
 
-def outputs(out, files, labels):
-    """[(file, {label: (its picture, its overlay)})]; DataError if one would overwrite an image that is read."""
-    inputs = {file.resolve() for file in files}
+def outputs(out, inputs, labels):
+    """{label: (its picture, its overlay)} for each {input: file}; DataError if one would overwrite what is read."""
+    taken = {path.resolve() for files in inputs for path in files.values()}
+    images = [next(iter(files.values())) for files in inputs]
     targets = []
-    for file, name in zip(files, output_names(files), strict=True):
+    for file, name in zip(images, output_names(images), strict=True):
         ends = {label: f'_{label}' if index else '' for index, label in enumerate(labels)}
         pictures = {label: (out / f'{name}{end}.png', out / f'{name}{end}_overlay.jpg')
                     for label, end in ends.items()}
-        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in inputs]:
+        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in taken]:
             raise DataError(f'{clash[0]}: the labels of {file} would overwrite it; give another --out')
-        targets.append((file, pictures))
+        targets.append(pictures)
     return targets
 
 
@@ -106,9 +107,10 @@ def input_files(row, file, folders):
         if folders[name] is None:
             raise DataError(f'{file}: the net sees {name} too; give the folder of it with --{name}')
         found = [path for path in folders[name].glob(f'{glob.escape(file.stem)}.*') if looks_like_image(path)]
-        if not found:
-            raise DataError(f'{folders[name] / file.stem}: no {name} there for {file}')
-        files[name] = found[0]
+        if len(found) != 1:
+            raise DataError(f'{folders[name] / file.stem}: {len(found) or "no"} files of {name} there for {file}; '
+                            'there must be one')
+        files[name], = found
     return files
 
 
@@ -172,20 +174,20 @@ def main(arguments=None):
     if row.head is None:
         raise RunError(f'{args.net} is a classifier; segment with an FCN')
     dataset = DATASETS[row.data]
-    files = find_images(args.images)
-    targets = outputs(args.out, files, dataset.labels)
     folders = {name: getattr(args, name) for name in COMPANIONS}
-    for file in files:
-        input_files(row, file, folders)
+    if idle := [name for name, folder in folders.items() if folder and name not in list(input_tops(row))[1:]]:
+        raise RunError(f'--{idle[0]}: {args.net} sees no {idle[0]} beside the images; leave it out')
+    inputs = [input_files(row, file, folders) for file in find_images(args.images)]
+    targets = outputs(args.out, inputs, dataset.labels)
     if args.tile is not None and args.tile < Tiling.of(row).smallest():
         raise RunError(f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(row).smallest()} or more')
     choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
     footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
-    for file, pictures in tqdm(targets, unit='image', dynamic_ncols=True):
+    for files, pictures in tqdm(list(zip(inputs, targets, strict=True)), unit='image', dynamic_ncols=True):
         try:
-            images, found = segment_fitting(net, row, footprint, input_files(row, file, folders), args.tile)
+            images, found = segment_fitting(net, row, footprint, files, args.tile)
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue
@@ -193,7 +195,7 @@ def main(arguments=None):
         for label, (picture, painted) in pictures.items():
             save_label(found[label], picture)
             overlay(image, found[label], dataset.labels[label]).save(painted, quality=92)
-    print(f'{len(files) - len(bad)} images in {args.out}')
+    print(f'{len(inputs) - len(bad)} images in {args.out}')
     if bad:
         raise DataError('\n'.join(map(str, bad)))
 

@@ -8,7 +8,7 @@ import numpy as np
 from data_layers import DATASETS
 from errors import few
 from nets import input_tops, score_tops
-from surgery import WeightsError, read_weights, transplant
+from surgery import WeightsError, transplant
 
 from .metrics import confusion
 
@@ -19,7 +19,7 @@ def load_net(spec, weights):
         file.write(str(spec.to_proto()))
         file.flush()
         net = caffe.Net(file.name, caffe.TEST)
-    report = transplant(net, read_weights(weights))
+    report = transplant(net, weights)
     if report.missing:
         raise WeightsError(f'{weights}: has no weights for {few(report.missing)}; it is of another net')
     return net

@@ -30,8 +30,9 @@ from surgery import save, start
 
 pytestmark = pytest.mark.slow
 
-# The paper's rates are for features of trained nets. Drawn ones are larger.
-SLOWER = 1e-3
+# Drawn nets have larger features than trained ones, and want a thousandth of the paper's rates. The finer
+# strides get those of the coarsest: at their own, two iterations would show nothing.
+RATES = {'heavy': 1e-13, 'cvpr': 1e-7, 'miniature': 5e-10}
 # The nets that no later one starts from, by the one after which that is so.
 LAST_NEEDED = {name: [] for name in NETS}
 for _name in NETS:
@@ -86,7 +87,7 @@ def train(name):
     row = NETS[name]
     dataset = DATASETS[row.data]
     splits = [] if name == 'mini-vgg' else ['--train-split', 'one', '--val-split', 'one']
-    rate = SLOWER * row.base_lr / row.trunk.score_lr
+    rate = (1e-8 if row.recipe == 'heavy' and row.normalize else RATES[row.recipe]) / row.trunk.score_lr
     status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1', '--batch', '1',
                          '--base-lr', str(rate), '--val-every', '1', '--snapshot-every', '2'])
     assert status == 0
@@ -139,7 +140,7 @@ def test_net(name, place):
         draw_classifier(name, weights, rng)
     else:
         first, second = train(name)
-        assert np.isfinite(first) and second <= first * (1 + 1e-6)
+        assert np.isfinite(first) and second < first
         about = read(f'runs/{name}/run.json')
         assert len(about['starts_from']) == len(row.parents)
         weights = weights_for(name, 'runs')
