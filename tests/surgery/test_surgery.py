@@ -179,7 +179,7 @@ def test_suffix_names_the_stream(tmp_path):
 def test_a_shared_name_with_other_shapes_is_refused(small):
     with pytest.raises(WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32), np.zeros(6, np.float32)])])
-    with pytest.raises(WeightsError, match='fc6: 1 arrays of weights do not fit the 2'):
+    with pytest.raises(WeightsError, match="fc6's 1 arrays of weights do not fit the 2"):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32)])])
 
 
