@@ -24,7 +24,7 @@ import score
 import solve
 from data_layers import DATASETS
 from miniature.generate import generate
-from nets import FOLDER, NETS, prototxts
+from nets import FOLDER, NETS, input_tops, prototxts
 from solvers import Run, weights_for
 from surgery import save, start
 
@@ -98,10 +98,11 @@ def read(path):
     return json.loads(Path(path).read_text())
 
 
-def photo(dataset):
-    """The one image, and the options that give what else a net sees of it."""
+def photo(row):
+    """The one image, and the options that give what else the net sees of it."""
+    dataset = DATASETS[row.data]
     source = dataset.kind(dataset.val.root, 'one')
-    first, *others = source.inputs
+    first, *others = input_tops(row)
     more = [word for top in others for word in (f'--{top}', source.path(top, source.names[0]).parent)]
     return source.path(first, source.names[0]), more
 
@@ -148,13 +149,16 @@ def test_net(name, place):
         dataset = DATASETS[row.data]
         score.main([name, '--data', dataset.val.root, '--split', 'one', '--gpu', '-1', '--out', f'scores/{name}'])
         assert 0 <= read(f'scores/{name}/metrics.json')['pixel_accuracy'] <= 1
-        image, more = photo(dataset)
+        image, more = photo(row)
         infer.main([str(image), '--net', name, '--gpu', '-1', '--out', f'out/{name}', *map(str, more)])
         for index, label in enumerate(dataset.labels):
             with (Image.open(f'out/{name}/{image.stem}{f"_{label}" if index else ""}.png') as picture,
                   Image.open(image) as original):
                 assert picture.size == original.size
                 assert np.asarray(picture).max() < len(dataset.labels[label])
+    elif row.max_iter:  # Hardly trained, a classifier gives all classes the same: its last layer is drawn, too.
+        weights = place / 'weights' / f'{name}.caffemodel'
+        draw_classifier(name, weights, rng)
     if name in DISTINCT:
         compare_with_opencv(name, weights, rng)
     for other in LAST_NEEDED[name]:  # A gigabyte each: none is kept for longer than it is needed.
