@@ -1,0 +1,13 @@
+// What makes our layers; register.cpp puts them in the place of Caffe's.
+#pragma once
+
+#include <caffe/layer.hpp>
+
+namespace fcn {
+
+using LayerPointer = boost::shared_ptr<caffe::Layer<float>>;
+
+LayerPointer make_convolution(const caffe::LayerParameter& param);
+LayerPointer make_deconvolution(const caffe::LayerParameter& param);
+
+}  // namespace fcn
