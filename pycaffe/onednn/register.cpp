@@ -41,6 +41,9 @@ bool replace(const std::string& type, Registry::Creator ours) {
 const bool replaced[] = {
     replace("Convolution", create<make_convolution>),
     replace("Deconvolution", create<make_deconvolution>),
+    replace("LRN", create<make_lrn>),
+    replace("Pooling", create<make_pooling>),
+    replace("ReLU", create<make_relu>),
 };
 
 }  // namespace
