@@ -28,10 +28,11 @@ struct ConvolutionDescs {
   Desc src, weights, bias, dst;
 };
 
+// How the kernel moves over the image. The rows of padding differ above and below a band of an image.
 struct Window {
-  explicit Window(const Geometry& g)
-      : strides{g.sh, g.sw}, dilates{g.dh - 1, g.dw - 1}, padding{g.ph, g.pw} {}
-  Dims strides, dilates, padding;
+  Window(const Geometry& g, int above, int below)
+      : strides{g.sh, g.sw}, dilates{g.dh - 1, g.dw - 1}, before{above, g.pw}, after{below, g.pw} {}
+  Dims strides, dilates, before, after;
 };
 
 inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm algorithm, const ConvolutionDescs& d,
@@ -39,9 +40,9 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm al
   // With forward_inference, Winograd's weights come transformed, four times as large.
   const auto kind = dnnl::prop_kind::forward_training;
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.padding, w.padding, attr};
+  return {cpu(), kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after, attr};
 #else
-  return {{kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.padding, w.padding}, attr, cpu()};
+  return {{kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu()};
 #endif
 }
 
@@ -49,9 +50,9 @@ inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
     dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
     const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.padding, w.padding, hint, attr};
+  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.padding, w.padding}, attr, cpu(), hint};
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
 #endif
 }
 
@@ -59,9 +60,9 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
     dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
     const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.padding, w.padding, hint, attr};
+  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.padding, w.padding}, attr, cpu(), hint};
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
 #endif
 }
 

@@ -26,7 +26,7 @@ class ReLU : public caffe::ReLULayer<float> {
     const std::ptrdiff_t count = bottom[0]->count();
     const float slope = layer_param_.relu_param().negative_slope();
 #pragma omp parallel for simd schedule(static)
-    for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = std::max(in[i], 0.f) + slope * std::min(in[i], 0.f);
+    for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = in[i] < 0 ? slope * in[i] : in[i];
   }
 
   void Backward_cpu(const Blobs& top, const std::vector<bool>& propagate_down, const Blobs& bottom) override {
@@ -36,7 +36,7 @@ class ReLU : public caffe::ReLULayer<float> {
     const std::ptrdiff_t count = bottom[0]->count();
     const float slope = layer_param_.relu_param().negative_slope();
 #pragma omp parallel for simd schedule(static)
-    for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = in[i] * (float(data[i] > 0) + slope * float(data[i] <= 0));
+    for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = data[i] > 0 ? in[i] : slope * in[i];
   }
 };
 

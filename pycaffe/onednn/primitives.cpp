@@ -5,8 +5,7 @@
 #include <array>
 #include <string>
 
-#include "convolver.hpp"
-#include "dnnl_api.hpp"
+#include "band.hpp"
 #include "workspace.hpp"
 
 namespace fcn {
@@ -18,10 +17,13 @@ using dnnl::memory;
 // A copy between layouts, or none where they are the same.
 class Reorder {
  public:
-  Reorder(const Desc& from, const Desc& to, bool add = false) : from_(from), to_(to), same_(from == to && !add) {
+  enum Kind { kCopy, kAdd, kView };  // kView: never in the place of the other
+
+  Reorder(const Desc& from, const Desc& to, Kind kind = kCopy)
+      : from_(from), to_(to), same_(kind == kCopy && from == to) {
     if (same_) return;
     dnnl::primitive_attr attr;
-    if (add) {
+    if (kind == kAdd) {
       dnnl::post_ops ops;
       ops.append_sum(1.f);
       attr.set_post_ops(ops);
@@ -73,19 +75,31 @@ void refuse_reference(const PrimitiveDesc& desc) {
   if (std::string(desc.impl_info_str()).find("ref") != std::string::npos) throw dnnl::error(dnnl_unimplemented, "");
 }
 
-class PrimitiveConvolver : public Convolver {
+class PrimitiveConvolver : public BandConvolver {
  public:
-  PrimitiveConvolver(const Geometry& shape, dnnl::algorithm algorithm, Tag blocked)
-      : g(shape), algorithm_(algorithm), window_(shape) {
+  PrimitiveConvolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm, Tag blocked)
+      : g(shape), algorithm_(algorithm), window_(shape, band.above, band.below) {
     attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const Dims src{g.n, g.c, g.h, g.w}, dst{g.n, g.k, g.oh, g.ow};
+    const Dims src{g.n, g.c, band.src_rows, g.w}, dst{g.n, g.k, band.dst_rows, g.ow};
     const bool grouped = g.group > 1;
     const Dims weights = grouped ? Dims{g.group, g.k / g.group, g.c / g.group, g.kh, g.kw} : Dims{g.k, g.c, g.kh, g.kw};
-    plain_ = {float_desc(src, Tag::nchw), float_desc(weights, grouped ? Tag::goihw : Tag::oihw),
-              float_desc({g.k}, Tag::a), float_desc(dst, Tag::nchw)};
+    plain_ = {rows_of(src, g.h), float_desc(weights, grouped ? Tag::goihw : Tag::oihw), float_desc({g.k}, Tag::a),
+              rows_of(dst, g.oh)};
+    kept_ = {g.n, g.c, band.kept_rows, g.w};
+    kept_first_ = band.kept_first;
     any_ = {float_desc(src, blocked), float_desc(weights, Tag::any), plain_.bias, float_desc(dst, blocked)};
     forward_desc_ = forward_desc(algorithm_, any_, window_, attr_);
     refuse_reference(forward_desc_);
+  }
+
+  size_t room() const override {
+    return forward_desc_.src_desc().get_size() + forward_desc_.dst_desc().get_size() +
+           forward_desc_.scratchpad_desc().get_size();
+  }
+
+  void check_backward() const override {
+    refuse_reference(backward_data_desc(algorithm_, any_, window_, attr_, forward_desc_));
+    refuse_reference(Weights::described(*this));
   }
 
   void forward(const float* src, const float* weights, const float* bias, float* dst) override {
@@ -107,14 +121,15 @@ class PrimitiveConvolver : public Convolver {
   void backward_data(const float* ddst, const float* weights, float* dsrc) override {
     if (!data_ && !otherwise_data_) otherwise([&] { data_ = std::make_unique<Data>(*this); }, &otherwise_data_);
     if (otherwise_data_) return otherwise_data_->backward_data(ddst, weights, dsrc);
-    const auto room = workspace({data_->dst.to_bytes(), data_->weights.to_bytes(), data_->src.from_bytes(),
+    const auto room = workspace({data_->dst.to_bytes(), data_->weights.to_bytes(), data_->made.get_size(),
                                  data_->scratch.get_size()});
-    memory made = data_->src.place(dsrc, room[2]);
+    memory made(data_->made, cpu(), room[2]);
     data_->run.execute(stream(), {{DNNL_ARG_DIFF_DST, data_->dst.in(ddst, room[0])},
                                   {DNNL_ARG_WEIGHTS, data_->weights.in(weights, room[1])},
                                   {DNNL_ARG_DIFF_SRC, made},
                                   {DNNL_ARG_SCRATCHPAD, memory(data_->scratch, cpu(), room[3])}});
-    data_->src.out(made, dsrc);
+    memory kept = data_->src.place(nullptr, room[2]);
+    data_->src.out(kept, dsrc);
     stream().wait();
   }
 
@@ -154,10 +169,12 @@ class PrimitiveConvolver : public Convolver {
         : Data(o, backward_data_desc(o.algorithm_, o.any_, o.window_, o.attr_, o.forward_desc_)) {}
     Data(const PrimitiveConvolver& o, const dnnl::convolution_backward_data::primitive_desc& desc)
         : Stage{dnnl::convolution_backward_data(desc), desc.scratchpad_desc()},
-          src(desc.diff_src_desc(), o.plain_.src), weights(o.plain_.weights, desc.weights_desc()),
-          dst(o.plain_.dst, desc.diff_dst_desc()) {
+          made(desc.diff_src_desc()),
+          src(made.submemory_desc(o.kept_, {0, 0, o.kept_first_, 0}), rows_of(o.kept_, o.g.h), Reorder::kView),
+          weights(o.plain_.weights, desc.weights_desc()), dst(o.plain_.dst, desc.diff_dst_desc()) {
       refuse_reference(desc);
     }
+    Desc made;
     Reorder src, weights, dst;
   };
 
@@ -165,7 +182,7 @@ class PrimitiveConvolver : public Convolver {
     explicit Weights(const PrimitiveConvolver& o) : Weights(o, described(o)) {}
     Weights(const PrimitiveConvolver& o, const dnnl::convolution_backward_weights::primitive_desc& desc)
         : Stage{dnnl::convolution_backward_weights(desc), desc.scratchpad_desc()},
-          src(o.plain_.src, desc.src_desc()), weights(desc.diff_weights_desc(), o.plain_.weights, true),
+          src(o.plain_.src, desc.src_desc()), weights(desc.diff_weights_desc(), o.plain_.weights, Reorder::kAdd),
           dst(o.plain_.dst, desc.diff_dst_desc()) {
       refuse_reference(desc);
     }
@@ -176,6 +193,12 @@ class PrimitiveConvolver : public Convolver {
     }
     Reorder src, weights, dst;
   };
+
+  // Plain memory of some rows of planes of `height` rows.
+  static Desc rows_of(const Dims& dims, memory::dim height) {
+    const memory::dim plane = height * dims[3];
+    return Desc(dims, memory::data_type::f32, Dims{dims[1] * plane, plane, dims[3], 1});
+  }
 
   // Builds a stage, or, where oneDNN cannot, the product of matrices in its place.
   template <typename Build>
@@ -191,6 +214,8 @@ class PrimitiveConvolver : public Convolver {
   const dnnl::algorithm algorithm_;
   const Window window_;
   dnnl::primitive_attr attr_;
+  Dims kept_;
+  memory::dim kept_first_;
   ConvolutionDescs plain_, any_;
   dnnl::convolution_forward::primitive_desc forward_desc_;
   std::array<std::unique_ptr<Forward>, 2> forward_;  // without and with bias
@@ -199,28 +224,11 @@ class PrimitiveConvolver : public Convolver {
   std::unique_ptr<Convolver> otherwise_data_, otherwise_weights_;
 };
 
-// Whether F(4×4, 3×3) is worth its transforms, as measured with two threads.
-bool winograd_wins(const Geometry& g) {
-  return g.kh == 3 && g.kw == 3 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 && g.group == 1 && g.c >= 32 &&
-         g.k >= 32 && g.oh >= 8 && g.ow >= 8;
-}
-
 }  // namespace
 
-std::unique_ptr<Convolver> primitive_convolver(const Geometry& g) {
-  if (winograd_wins(g)) {
-    try {
-      return std::make_unique<PrimitiveConvolver>(g, dnnl::algorithm::convolution_winograd, Tag::any);
-    } catch (const dnnl::error&) {  // Not with this instruction set, or this version.
-    }
-  }
-  for (Tag blocked : {Tag::nChw16c, Tag::nChw8c}) {
-    try {
-      return std::make_unique<PrimitiveConvolver>(g, dnnl::algorithm::convolution_direct, blocked);
-    } catch (const dnnl::error&) {
-    }
-  }
-  return nullptr;
+std::unique_ptr<BandConvolver> band_convolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm,
+                                              Tag blocked) {
+  return std::make_unique<PrimitiveConvolver>(shape, band, algorithm, blocked);
 }
 
 }  // namespace fcn
