@@ -96,7 +96,9 @@ def key(config_settings=None, folder=HERE):
     """The cache's key, a hex digest over all that shapes the wheel built from `folder`."""
     shaping = {
         "source": source.DIGEST,
-        "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in our_files(folder)},
+        "files": {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in our_files(folder)
+        },
         "toolchain": toolchain.fingerprint(),
         "python": [platform.python_version(), sysconfig.get_config_var("SOABI")],
         "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scikit-build-core")},

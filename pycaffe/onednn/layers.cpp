@@ -32,7 +32,8 @@ class Faster : public Base {
     this->num_ = bottom[0]->shape(0);
     this->bottom_shape_ = &bottom[0]->shape();
     this->compute_output_shape();
-    for (auto* blob : top) blob->Reshape({this->num_, this->num_output_, this->output_shape_[0], this->output_shape_[1]});
+    const auto& size = this->output_shape_;
+    for (auto* blob : top) blob->Reshape({this->num_, this->num_output_, size[0], size[1]});
     this->bottom_dim_ = bottom[0]->count(1);
     this->top_dim_ = top[0]->count(1);
     this->out_spatial_dim_ = top[0]->count(2);

@@ -98,7 +98,10 @@ class LRN : public caffe::LRNLayer<float> {
     const int plane = height_ * width_, blocks = (plane + kBlock - 1) / kBlock;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int image = 0; image < num_; ++image) {
-      for (int block = 0; block < blocks; ++block) work(image, block * kBlock, std::min(kBlock, plane - block * kBlock));
+      for (int block = 0; block < blocks; ++block) {
+        const int first = block * kBlock;
+        work(image, first, std::min(kBlock, plane - first));
+      }
     }
   }
 

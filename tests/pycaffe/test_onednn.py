@@ -22,7 +22,8 @@ CONVOLUTIONS = {
     'stride': ((1, 16, 23, 30), dict(num_output=20, kernel_size=5, stride=2, pad=1)),
     'first, stride': ((1, 3, 47, 52), dict(num_output=24, kernel_size=11, stride=4, pad=30)),
     'dilation': ((1, 16, 21, 24), dict(num_output=16, kernel_size=3, dilation=3, pad=3)),
-    'not square': ((1, 16, 18, 25), dict(num_output=8, kernel_h=1, kernel_w=5, pad_h=0, pad_w=2, stride_h=2, stride_w=1)),
+    'not square': ((1, 16, 18, 25), dict(num_output=8, kernel_h=1, kernel_w=5, pad_h=0, pad_w=2, stride_h=2,
+                                             stride_w=1)),
     'pointwise': ((2, 40, 7, 9), dict(num_output=21, kernel_size=1)),
     'pointwise, stride': ((1, 16, 9, 9), dict(num_output=16, kernel_size=1, stride=2)),
     'whole image': ((1, 16, 7, 7), dict(num_output=64, kernel_size=7)),
@@ -40,8 +41,8 @@ DECONVOLUTIONS = {
 }
 OTHERS = {
     'max pooling': ((2, 5, 15, 18), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=2, stride=2))),
-    'max pooling, padded': ((1, 4, 14, 13), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=2, pad=1))),
-    'max pooling, overlapping': ((1, 6, 9, 9), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=1, pad=1))),
+    'padded pooling': ((1, 4, 14, 13), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=2, pad=1))),
+    'dense pooling': ((1, 6, 9, 9), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=1, pad=1))),
     'average pooling': ((1, 5, 13, 10), 'Pooling', dict(pooling_param=dict(pool=1, kernel_size=3, stride=2, pad=1))),
     'global pooling': ((2, 3, 7, 5), 'Pooling', dict(pooling_param=dict(pool=1, global_pooling=True))),
     'relu': ((2, 3, 6, 5), 'ReLU', {}),
@@ -176,7 +177,8 @@ def bilinear(shape):
 def test_diagonal_deconvolution(tmp_path, changed):
     """Also where but one weight beside the diagonal is not zero."""
     shape, param = DECONVOLUTIONS['upscore2']
-    nets = [make_net(tmp_path, shape, kind, convolution_param=param) for kind in ('Deconvolution', 'StockDeconvolution')]
+    nets = [make_net(tmp_path, shape, kind, convolution_param=param)
+            for kind in ('Deconvolution', 'StockDeconvolution')]
     results = []
     for net in nets:
         diff = fill(net).standard_normal(net.blobs['top'].data.shape).astype(np.float32)
