@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 # Twice quiet: errors alone.
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
-ENGINE := $(wildcard pycaffe/*.*)
+ENGINE := $(wildcard pycaffe/*.* pycaffe/onednn/*.*)
 
 .PHONY: setup demo test lint clean
 .DELETE_ON_ERROR:

@@ -4,6 +4,7 @@ glog and OpenBLAS read their settings once, as caffe loads them. So every packag
 ours that imports caffe imports this first.
 """
 
+import importlib.util
 import os
 import platform
 import subprocess
@@ -39,7 +40,7 @@ from caffe import _build  # noqa: E402
 
 from errors import UserError  # noqa: E402
 
-__all__ = ['DeviceError', 'caffe', 'choose_device', 'versions']
+__all__ = ['DeviceError', 'caffe', 'choose_device', 'lean', 'versions']
 
 
 class DeviceError(UserError):
@@ -63,6 +64,26 @@ def choose_device(gpu=None):
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f'gpu {gpu}'
+
+
+def lean(net, keep=()):
+    """Let `net`, a caffe.Net, give back the memory of blobs that nothing reads any more.
+
+    In a net for testing these are the activations: after a forward pass, which must start
+    at the first layer, only inputs, outputs and the blobs named in `keep` hold what was
+    computed; a backward pass ends the process. In a net for training they are the
+    gradients by the activations (`net.blobs[...].diff`). What was given back reads as zeros.
+    Raises ValueError for a blob that the net does not have.
+    """
+    _extension('_lean').lean(net, list(keep))
+
+
+def _extension(name):
+    """A module of ours that lies in the same library as Caffe's own."""
+    spec = importlib.util.spec_from_file_location(f'caffe.{name}', caffe._caffe.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _our_commit():

@@ -96,7 +96,9 @@ def key(config_settings=None, folder=HERE):
     """The cache's key, a hex digest over all that shapes the wheel built from `folder`."""
     shaping = {
         "source": source.DIGEST,
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in our_files(folder)},
+        "files": {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in our_files(folder)
+        },
         "toolchain": toolchain.fingerprint(),
         "python": [platform.python_version(), sysconfig.get_config_var("SOABI")],
         "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scikit-build-core")},
@@ -111,7 +113,9 @@ def is_switch(name):
 
 
 def our_files(folder):
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    """The files of this folder and of those in it: what our layers are made of lies a level deeper."""
+    paths = [*folder.iterdir(), *folder.glob("onednn/*")]
+    return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
 
 
 def kept_wheel(wheel_key):
