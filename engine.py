@@ -40,7 +40,10 @@ from caffe import _build  # noqa: E402
 
 from errors import UserError  # noqa: E402
 
-__all__ = ['DeviceError', 'caffe', 'choose_device', 'lean', 'versions']
+# Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
+STOCK = os.environ.get('CAFFE_CPU') == 'stock'
+
+__all__ = ['STOCK', 'DeviceError', 'caffe', 'choose_device', 'lean', 'versions']
 
 
 class DeviceError(UserError):
@@ -98,5 +101,5 @@ def _our_commit():
 def versions():
     """What a run's results depend on, as a dictionary for its log."""
     return {'fcn': _our_commit(), 'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
-            'python': platform.python_version(), 'numpy': np.__version__,
+            'cpu_layers': 'stock' if STOCK else 'oneDNN', 'python': platform.python_version(), 'numpy': np.__version__,
             'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice')}
