@@ -19,6 +19,7 @@ from tqdm import tqdm
 from command import add_net_options, run
 from data_layers import DATASETS, DataError, read_image, to_blob, voc_palette
 from data_layers.convert import save_label
+from engine import lean
 from nets import deploy_net, find
 from solvers import Footprint, RunError, choose_device, load_net, predict, weights_of
 
@@ -137,6 +138,7 @@ def main(arguments=None):
     targets = outputs(args.out, files)
     choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_of(args.weights or args.runs / args.net))
+    lean(net)
     footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
     for file, picture, painted in tqdm(targets, unit='image', dynamic_ncols=True):

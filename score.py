@@ -19,6 +19,7 @@ from data_layers import DATASETS, VOID, DataError, dataset_class, layers, read_l
 from data_layers.convert import save_label
 from data_layers.images import check_label
 from data_layers.prefetch import limited
+from engine import lean
 from files import write_text
 from nets import find, train_net
 from solvers import (
@@ -64,6 +65,7 @@ def score_net(args):
     names = dataset_class(getattr(layers, source.layer).dataset)(source.root, source.split).names
     names = limited(names, args.images)
     net = load_net(train_net(row, source), weights_of(args.weights or args.runs / args.net))
+    lean(net, net.bottom_names['loss'])
     kept = iter(names)
 
     def keep(labels):

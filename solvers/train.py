@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import surgery
 from data_layers import DATASETS, dataset_class, layers
-from engine import versions
+from engine import lean, versions
 from errors import UserError, few
 from files import write_text
 from nets import deploy_net, find, train_net
@@ -89,6 +89,8 @@ class Trainer:
         with self.run.open(self.settings, about), _Signals(self._note_stop):
             solver = self._solver(sources)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
+            lean(val_net, val_net.bottom_names['loss'])
+            lean(solver.net)
             result = None
             for _ in self._iterations(solver):
                 last = solver.iter >= self.max_iter

@@ -169,6 +169,7 @@ void lean(Net& net, const boost::python::list& kept) {
     if (!net.has_blob(name)) throw std::invalid_argument("the net has no blob '" + name + "' to keep");
     names.insert(name);
   }
+  if (caffe::Caffe::mode() != caffe::Caffe::CPU) return;
   const auto keeper = std::make_shared<Keeper>(&net, names);
   if (net.phase() == caffe::TEST) {
     net.add_before_forward(new Call(keeper, &Keeper::before_forward));
