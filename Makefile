@@ -1,6 +1,7 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
 #   make test    sets up and runs all that CI runs
+#   make bench   measures the engine against PyTorch on this CPU (a quarter of an hour)
 # The virtual environment is of /usr/bin/python3, because the distribution's
 # Boost.Python is built for that one.
 
@@ -15,7 +16,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 ENGINE := $(wildcard pycaffe/*.* pycaffe/onednn/*.*)
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test bench lint clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.project
@@ -27,6 +28,10 @@ demo: setup
 # Large pages halve the time that the nets' gigabytes take to be mapped.
 test: lint
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m pytest
+
+bench: setup
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "setup: PyTorch, to measure against"; $(PIP) torch; }
+	@$(BIN)/python -m benchmarks
 
 lint: setup
 	@$(BIN)/ruff check

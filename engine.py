@@ -76,6 +76,7 @@ def lean(net, keep=()):
     at the first layer, only inputs, outputs and the blobs named in `keep` hold what was
     computed; a backward pass ends the process. In a net for training they are the
     gradients by the activations (`net.blobs[...].diff`). What was given back reads as zeros.
+    On a GPU nothing is given back.
     Raises ValueError for a blob that the net does not have.
     """
     _extension('_lean').lean(net, list(keep))

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 import surgery
 from data_layers import DATASETS
-from engine import versions
+from engine import lean, versions
 from errors import UserError, few
 from files import write_text
 from nets import deploy_net, find, train_net
 
-from .evaluate import evaluate, losses
+from .evaluate import compared, evaluate, losses
 from .metrics import format_results, metrics, or_none
 from .recipes import recipe_of, solver_prototxt
 from .run import Run
@@ -91,6 +91,8 @@ class Trainer:
         with self.run.open(self.settings, about), _Signals(self._note_stop):
             solver = self._solver(sources)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
+            lean(solver.net)
+            lean(val_net, compared(val_net))
             result = None
             for _ in self._iterations(solver):
                 last = solver.iter >= self.max_iter

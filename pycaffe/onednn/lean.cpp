@@ -34,7 +34,8 @@ struct Open : Blob {
   static int& capacity(Blob& blob) { return blob.*(&Open::capacity_); }
 };
 
-// Memory that no blob holds is lent again, the smallest that is large enough.
+// Memory that no blob holds is lent again, the smallest that is large enough. All nets
+// share one pool: Caffe never deletes callbacks, and one of each net's would stay for good.
 class Pool {
  public:
   Memory lend(size_t size) {
@@ -121,7 +122,8 @@ class Keeper {
   void lend(Blob* blob, Member member) {
     Memory& memory = member(*blob);
     memory.reset();
-    memory = pool_.lend(bytes(*blob));
+    static Pool pool;
+    memory = pool.lend(bytes(*blob));
     fit(blob);
   }
 
@@ -141,7 +143,6 @@ class Keeper {
   Net* net_;
   std::map<Blob*, int> last_use_;  // of the blobs whose memory is managed
   int done_ = -1;
-  Pool pool_;
 };
 
 // Caffe calls `run` with a layer's number, and never deletes who it calls.
@@ -169,6 +170,7 @@ void lean(Net& net, const boost::python::list& kept) {
     if (!net.has_blob(name)) throw std::invalid_argument("the net has no blob '" + name + "' to keep");
     names.insert(name);
   }
+  if (caffe::Caffe::mode() != caffe::Caffe::CPU) return;
   const auto keeper = std::make_shared<Keeper>(&net, names);
   if (net.phase() == caffe::TEST) {
     net.add_before_forward(new Call(keeper, &Keeper::before_forward));
