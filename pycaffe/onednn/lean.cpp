@@ -99,8 +99,11 @@ class Keeper {
   }
 
   void before_backward(int layer) {
-    for (auto* blob : net_->bottom_vecs()[layer]) {
-      if (managed(blob) && !is_one_of(blob, net_->top_vecs()[layer])) lend(blob, &Open::diff);
+    const auto& bottom = net_->bottom_vecs()[layer];
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      if (!managed(bottom[i]) || is_one_of(bottom[i], net_->top_vecs()[layer])) continue;
+      lend(bottom[i], &Open::diff);
+      if (!writes_gradient(layer, i)) caffe::caffe_set(bottom[i]->count(), 0.f, bottom[i]->mutable_cpu_diff());
     }
   }
 
@@ -112,6 +115,13 @@ class Keeper {
 
  private:
   using Member = Memory& (*)(Blob&);
+
+  // Where a layer writes none, Caffe counts on memory to be zero as it comes: the sum of
+  // a blob's gradients takes in that of the crop which has but its size from it.
+  bool writes_gradient(int layer, size_t bottom) const {
+    return net_->bottom_need_backward()[layer][bottom] &&
+           !(bottom > 0 && net_->layers()[layer]->type() == std::string("Crop"));
+  }
 
   bool managed(Blob* blob) const { return last_use_.count(blob); }
 
