@@ -51,8 +51,12 @@ def choose_device(gpu=None):
     """Set Caffe's mode and return 'cpu' or 'gpu N'.
 
     `gpu` is a device's number, or None for the first if the engine has CUDA, else
-    the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA.
+    the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA, and for
+    a CAFFE_CPU in the environment that is not 'stock'.
     """
+    if os.environ.get('CAFFE_CPU', 'stock') != 'stock':
+        raise DeviceError(f"CAFFE_CPU={os.environ['CAFFE_CPU']}: the only choice is stock, for Caffe's own layers; "
+                          'unset it for the faster ones')
     if gpu is None:
         gpu = 0 if _build.CUDA else -1
     if gpu < 0:
@@ -100,4 +104,5 @@ def versions():
     """What a run's results depend on, as a dictionary for its log."""
     return {'fcn': _our_commit(), 'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
             'python': platform.python_version(), 'numpy': np.__version__,
-            'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice')}
+            'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice'),
+            'cpu_layers': os.environ.get('CAFFE_CPU', 'onednn')}
