@@ -140,31 +140,39 @@ def machine():
     return f'{model}, {THREADS} threads'
 
 
+def heading(rounds, rate, loads, differences):
+    """What was measured, where, and how."""
+    same = ', '.join(f'{name} {value:.0e}' for name, value in differences.items())
+    return (f"# The engine on the CPU\n\n`make bench` at commit {versions()['fcn']} on {time.strftime('%Y-%m-%d')}; "
+            f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
+            f"where it says bf16.\nOf {rounds} rounds in turns the least counts; the machine's load average was "
+            f"{min(loads):.1f} to {max(loads):.1f}, of which these processes make 2.\nMemory is the process's largest "
+            f"from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s.\nThe "
+            f"largest difference between PyTorch's scores and ours, as a share of the largest score: {same}.\n")
+
+
 def main(arguments=None):
     args = parse(arguments)
     if not importlib.util.find_spec('torch'):
         raise UserError('PyTorch is not installed, and it is what the engine is measured against: pip install torch')
-    rate = sgemm_rate()
-    parts, differences = [], {}
+    found, work, differences, rates, loads = {}, {}, {}, [], []
     contests = sum(len(contenders(title)) for title in TASKS)
     with tqdm(total=args.rounds * contests, unit='run', dynamic_ncols=True) as progress:
         for name in dict.fromkeys(row[0] for row in TASKS.values()):
             with tempfile.TemporaryDirectory(prefix='bench-') as scratch:
                 folder = Path(scratch)
-                work = prepare(name, folder)
+                work[name] = prepare(name, folder)
                 differences[name] = check_same(folder)
-                for title, (net, what, *_) in TASKS.items():
+                for title, (net, *_) in TASKS.items():
                     if net == name:
-                        found = compare(title, folder, args.rounds, progress)
-                        parts.append(table(title, found, work / rate if what == 'forward' else None))
-    head = (f"# The engine on the CPU\n\n`make bench` at commit {versions()['fcn']} on {time.strftime('%Y-%m-%d')}; "
-            f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
-            f"where it says bf16. Of {args.rounds} rounds in turns the least counts. Memory is the process's largest "
-            f"from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s. The largest "
-            f"difference between PyTorch's scores and ours, as a share of the largest score: "
-            + ', '.join(f'{name} {value:.0e}' for name, value in differences.items()) + '.\n\n')
-    write_text(args.out, head + '\n'.join(parts))
-    print(head + '\n'.join(parts))
+                        rates.append(sgemm_rate())
+                        found[title] = compare(title, folder, args.rounds, progress)
+                        loads.append(os.getloadavg()[0])
+    text = heading(args.rounds, max(rates), loads, differences)
+    for title, (name, what, *_) in TASKS.items():
+        text += '\n' + table(title, found[title], work[name] / max(rates) if what == 'forward' else None)
+    write_text(args.out, text)
+    print(text)
 
 
 if __name__ == '__main__':
