@@ -58,11 +58,16 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
+def untuned():
+    """The environment less what would choose layers or kernels, so that each library takes its best; two threads."""
+    kept = {key: value for key, value in os.environ.items() if key != 'CAFFE_CPU' and not key.startswith('OPENBLAS_')}
+    return {**kept, 'OMP_NUM_THREADS': str(THREADS), 'OPENBLAS_NUM_THREADS': str(THREADS)}
+
+
 def contend(name, folder, what, times):
     """What a contender's process prints, as a dictionary; None if it prints nothing."""
     module, form, stock = CONTENDERS[name]
-    environment = {key: value for key, value in os.environ.items() if key != 'CAFFE_CPU'}
-    environment |= {'OMP_NUM_THREADS': str(THREADS), 'OPENBLAS_NUM_THREADS': str(THREADS)}
+    environment = untuned()
     if stock:
         environment['CAFFE_CPU'] = stock
     command = [sys.executable, '-m', f'benchmarks.{module}', str(folder), what, str(times), *([form] if form else [])]
@@ -108,8 +113,7 @@ def sgemm_rate(size=2048):
     """Multiply-adds a second of NumPy's matrix product."""
     script = (f'import numpy as np, time\na = np.ones(({size}, {size}), np.float32)\nbest = 9\nfor _ in range(8):\n'
               ' start = time.perf_counter(); a @ a; best = min(best, time.perf_counter() - start)\nprint(best)')
-    environment = {**os.environ, 'OPENBLAS_NUM_THREADS': str(THREADS)}
-    result = subprocess.run([sys.executable, '-c', script], env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, '-c', script], env=untuned(), capture_output=True, text=True, check=True)
     return size ** 3 / float(result.stdout)
 
 
