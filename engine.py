@@ -54,8 +54,12 @@ def choose_device(gpu=None):
     """Set Caffe's mode and return 'cpu' or 'gpu N'.
 
     `gpu` is a device's number, or None for the first if the engine has CUDA, else
-    the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA.
+    the CPU; −1 asks for the CPU. Raises DeviceError where the engine has no CUDA, and for
+    a CAFFE_CPU in the environment that is not 'stock'.
     """
+    if os.environ.get('CAFFE_CPU', 'stock') != 'stock':
+        raise DeviceError(f"CAFFE_CPU={os.environ['CAFFE_CPU']}: the only choice is stock, for Caffe's own layers; "
+                          'unset it for the faster ones')
     if gpu is None:
         gpu = 0 if _build.CUDA else -1
     if gpu < 0:

@@ -28,6 +28,7 @@ from engine import versions
 from errors import UserError
 from files import write_text
 
+from . import amortization
 from .material import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,7 @@ CONTENDERS = {
     'PyTorch': ('run_torch', 'nchw', None),
     'PyTorch, channels_last': ('run_torch', 'channels_last', None),
     'PyTorch, bf16': ('run_torch', 'bf16', None),
+    'OpenCV dnn': ('run_opencv', None, None),
 }
 FP32 = ('PyTorch', 'PyTorch, channels_last')
 # Title → net, pass, goals against PyTorch's best fp32: time as a ratio, memory in GB.
@@ -58,11 +60,16 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
+def untuned():
+    """The environment less what would choose layers or kernels, so that each library takes its best; two threads."""
+    kept = {key: value for key, value in os.environ.items() if key != 'CAFFE_CPU' and not key.startswith('OPENBLAS_')}
+    return {**kept, 'OMP_NUM_THREADS': str(THREADS), 'OPENBLAS_NUM_THREADS': str(THREADS)}
+
+
 def contend(name, folder, what, times):
     """What a contender's process prints, as a dictionary; None if it prints nothing."""
     module, form, stock = CONTENDERS[name]
-    environment = {key: value for key, value in os.environ.items() if key != 'CAFFE_CPU'}
-    environment |= {'OMP_NUM_THREADS': str(THREADS), 'OPENBLAS_NUM_THREADS': str(THREADS)}
+    environment = untuned()
     if stock:
         environment['CAFFE_CPU'] = stock
     command = [sys.executable, '-m', f'benchmarks.{module}', str(folder), what, str(times), *([form] if form else [])]
@@ -88,8 +95,10 @@ def best(one, other):
 
 
 def contenders(title):
-    """Those of a task: PyTorch's LRN knows no bf16, and training in bf16 is another method."""
-    return [name for name in CONTENDERS if 'bf16' not in name or title == 'FCN-8s VGG-16, forward']
+    """Those of a task: PyTorch's LRN knows no bf16, training in bf16 is another method, and OpenCV does not train."""
+    _, what, *_ = TASKS[title]
+    return [name for name in CONTENDERS if ('bf16' not in name or title == 'FCN-8s VGG-16, forward')
+            and ('OpenCV' not in name or what == 'forward')]
 
 
 def compare(title, folder, rounds, progress):
@@ -108,8 +117,7 @@ def sgemm_rate(size=2048):
     """Multiply-adds a second of NumPy's matrix product."""
     script = (f'import numpy as np, time\na = np.ones(({size}, {size}), np.float32)\nbest = 9\nfor _ in range(8):\n'
               ' start = time.perf_counter(); a @ a; best = min(best, time.perf_counter() - start)\nprint(best)')
-    environment = {**os.environ, 'OPENBLAS_NUM_THREADS': str(THREADS)}
-    result = subprocess.run([sys.executable, '-c', script], env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, '-c', script], env=untuned(), capture_output=True, text=True, check=True)
     return size ** 3 / float(result.stdout)
 
 
@@ -140,31 +148,40 @@ def machine():
     return f'{model}, {THREADS} threads'
 
 
+def heading(rounds, rate, loads, differences):
+    """What was measured, where, and how."""
+    same = ', '.join(f'{name} {value:.0e}' for name, value in differences.items())
+    return (f"# The engine on the CPU\n\n`make bench` at commit {versions()['fcn']} on {time.strftime('%Y-%m-%d')}; "
+            f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
+            f"where it says bf16.\nOf {rounds} rounds in turns the least counts; the machine's load average was "
+            f"{min(loads):.1f} to {max(loads):.1f}, of which these processes make 2.\nMemory is the process's largest "
+            f"from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s.\nThe "
+            f"largest difference between PyTorch's scores and ours, as a share of the largest score: {same}.\n")
+
+
 def main(arguments=None):
     args = parse(arguments)
     if not importlib.util.find_spec('torch'):
         raise UserError('PyTorch is not installed, and it is what the engine is measured against: pip install torch')
-    rate = sgemm_rate()
-    parts, differences = [], {}
+    found, work, differences, rates, loads = {}, {}, {}, [], []
     contests = sum(len(contenders(title)) for title in TASKS)
     with tqdm(total=args.rounds * contests, unit='run', dynamic_ncols=True) as progress:
         for name in dict.fromkeys(row[0] for row in TASKS.values()):
             with tempfile.TemporaryDirectory(prefix='bench-') as scratch:
                 folder = Path(scratch)
-                work = prepare(name, folder)
+                work[name] = prepare(name, folder)
                 differences[name] = check_same(folder)
-                for title, (net, what, *_) in TASKS.items():
+                for title, (net, *_) in TASKS.items():
                     if net == name:
-                        found = compare(title, folder, args.rounds, progress)
-                        parts.append(table(title, found, work / rate if what == 'forward' else None))
-    head = (f"# The engine on the CPU\n\n`make bench` at commit {versions()['fcn']} on {time.strftime('%Y-%m-%d')}; "
-            f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
-            f"where it says bf16. Of {args.rounds} rounds in turns the least counts. Memory is the process's largest "
-            f"from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s. The largest "
-            f"difference between PyTorch's scores and ours, as a share of the largest score: "
-            + ', '.join(f'{name} {value:.0e}' for name, value in differences.items()) + '.\n\n')
-    write_text(args.out, head + '\n'.join(parts))
-    print(head + '\n'.join(parts))
+                        rates.append(sgemm_rate())
+                        found[title] = compare(title, folder, args.rounds, progress)
+                        loads.append(os.getloadavg()[0])
+    text = heading(args.rounds, max(rates), loads, differences)
+    for title, (name, what, *_) in TASKS.items():
+        text += '\n' + table(title, found[title], work[name] / max(rates) if what == 'forward' else None)
+    text += '\n' + amortization.report()
+    write_text(args.out, text)
+    print(text)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 
 from engine import caffe
 from nets import deploy_net, find
-from surgery import gaussian, interp
+from surgery import gaussian, interp, save
 
 SIDE = 500
 SEED = 1
@@ -33,6 +33,7 @@ def prepare(name, folder):
     interp(net, deconvolutions)
     np.savez(folder / 'weights.npz', **{f'{name}:{index}': blob.data for name, blobs in net.params.items()
                                         for index, blob in enumerate(blobs)})
+    save(net, folder / 'weights.caffemodel')
     image = np.random.default_rng(SEED).standard_normal((1, 3, SIDE, SIDE), np.float32) * 50
     np.save(folder / 'data.npy', image)
     return sum(multiply_adds(net, name) for name in net.params)
