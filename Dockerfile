@@ -19,8 +19,8 @@ RUN /venv/bin/pip install --no-cache-dir --editable /fcn
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-      ca-certificates curl libboost-filesystem1.74.0 libboost-python1.74.0 libboost-thread1.74.0 libgflags2.2 \
-      libgoogle-glog0v6 libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32 python3 \
+      ca-certificates curl libboost-filesystem1.74.0 libboost-python1.74.0 libboost-thread1.74.0 libdnnl2 \
+      libgflags2.2 libgoogle-glog0v6 libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32 python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home fcn \
     && mkdir -p /fcn/data /fcn/weights /fcn/runs /fcn/out && chown -R fcn /fcn

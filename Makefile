@@ -1,6 +1,7 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
 #   make test    sets up and runs all that CI runs
+#   make bench   measures the engine against PyTorch on this CPU (a quarter of an hour)
 #   make image-test   builds the image and works in it
 #   make gpu-check    checks and measures the GPU path, where a GPU is
 # CUDA=1 with any of them builds the engine for the GPU as well, once; CUDA=0 goes back.
@@ -16,11 +17,11 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 # Twice quiet: errors alone.
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
-ENGINE := $(wildcard pycaffe/*.* pycaffe/cuda/*.*)
+ENGINE := $(wildcard pycaffe/*.* pycaffe/cuda/*.* pycaffe/onednn/*.*)
 export CUDA ?= $(if $(wildcard $(VENV)/.engine-cuda),1,0)
 BUILT := $(VENV)/.engine$(if $(filter 1,$(CUDA)),-cuda)
 
-.PHONY: setup demo test lint image-test gpu-check clean
+.PHONY: setup demo test bench lint image-test gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.project
@@ -29,8 +30,13 @@ setup: $(VENV)/.project
 demo: setup
 	@$(BIN)/python -m miniature
 
+# Large pages halve the time that the nets' gigabytes take to be mapped.
 test: lint
-	@$(BIN)/python -m pytest
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m pytest
+
+bench: setup
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "setup: PyTorch, to measure against"; $(PIP) torch; }
+	@$(BIN)/python -m benchmarks
 
 lint: setup
 	@$(BIN)/ruff check

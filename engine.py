@@ -4,6 +4,7 @@ glog and OpenBLAS read their settings once, as caffe loads them. So every packag
 ours that imports caffe imports this first.
 """
 
+import importlib.util
 import os
 import platform
 import subprocess
@@ -42,7 +43,10 @@ if _build.CUDA:
 
 from errors import UserError  # noqa: E402
 
-__all__ = ['DeviceError', 'caffe', 'choose_device', 'versions']
+# Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
+STOCK = os.environ.get('CAFFE_CPU') == 'stock'
+
+__all__ = ['STOCK', 'DeviceError', 'caffe', 'choose_device', 'lean', 'versions']
 
 
 class DeviceError(UserError):
@@ -54,8 +58,12 @@ def choose_device(gpu=None):
 
     `gpu` is a device's number, or None for the first if the engine has CUDA and there
     is one, else the CPU; −1 asks for the CPU. Raises DeviceError where the engine has
-    no CUDA, or there is no such GPU.
+    no CUDA, or there is no such GPU, and for a CAFFE_CPU in the environment that is not
+    'stock'.
     """
+    if os.environ.get('CAFFE_CPU', 'stock') != 'stock':
+        raise DeviceError(f"CAFFE_CPU={os.environ['CAFFE_CPU']}: the only choice is stock, for Caffe's own layers; "
+                          'unset it for the faster ones')
     count = _cuda.device_count() if _build.CUDA else 0
     if gpu is None:
         gpu = 0 if count else -1
@@ -81,6 +89,27 @@ def _no_gpu():
     return f"NVIDIA's driver is for CUDA {driver}, this engine for {runtime}"
 
 
+def lean(net, keep=()):
+    """Let `net`, a caffe.Net, give back the memory of blobs that nothing reads any more.
+
+    In a net for testing these are the activations: after a forward pass, which must start
+    at the first layer, only inputs, outputs and the blobs named in `keep` hold what was
+    computed; a backward pass ends the process. In a net for training they are the
+    gradients by the activations (`net.blobs[...].diff`). What was given back reads as zeros.
+    On a GPU nothing is given back.
+    Raises ValueError for a blob that the net does not have.
+    """
+    _extension('_lean').lean(net, list(keep))
+
+
+def _extension(name):
+    """A module of ours that lies in the same library as Caffe's own."""
+    spec = importlib.util.spec_from_file_location(f'caffe.{name}', caffe._caffe.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _our_commit():
     """This repository's commit, with -dirty if files differ from it; None outside a clone."""
     try:
@@ -93,7 +122,7 @@ def _our_commit():
 def versions():
     """What a run's results depend on, as a dictionary for its log."""
     return {'fcn': _our_commit(), 'caffe': f'{caffe.__version__} {_build.COMMIT}', 'compiler': _build.COMPILER,
-            'python': platform.python_version(), 'numpy': np.__version__,
+            'cpu_layers': 'stock' if STOCK else 'oneDNN', 'python': platform.python_version(), 'numpy': np.__version__,
             'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice'),
             **(_cuda_versions() if _build.CUDA else {})}
 

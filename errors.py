@@ -7,6 +7,6 @@ class UserError(ValueError):
 
 def few(names, most=6):
     """The names in one line, only the first of them if there are more than `most`."""
-    names = list(names)
+    names = list(map(str, names))
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return ', '.join(names[:most]) + more

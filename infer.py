@@ -22,7 +22,17 @@ from command import add_net_options, run
 from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
 from nets import deploy_net, find, input_tops
-from solvers import Footprint, RunError, choose_device, load_net, segment, weights_for
+from solvers import (
+    Footprint,
+    RunError,
+    Tiling,
+    choose_device,
+    free_memory,
+    load_net,
+    segment,
+    segment_tiled,
+    weights_for,
+)
 
 COMPANIONS = ('depth', 'hha')
 ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
@@ -34,6 +44,8 @@ def parse(arguments=None):
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
     add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--out', type=Path, default=Path('out'), metavar='DIR', help='where the pictures go (default: out)')
+    add('--tile', type=int, metavar='SIDE', help='segment by tiles of at most SIDE pixels, to the same scores in less '
+        'memory (default: where an image does not fit whole)')
     for name in COMPANIONS:
         add(f'--{name}', type=Path, metavar='DIR', help=f'for nets that see {name} too: folder of files named as '
             'the images')
@@ -72,17 +84,18 @@ def output_names(files):
     return names
 
 
-def outputs(out, files, labels):
-    """[(file, {label: (its picture, its overlay)})]; DataError if one would overwrite an image that is read."""
-    inputs = {file.resolve() for file in files}
+def outputs(out, inputs, labels):
+    """{label: (its picture, its overlay)} for each {input: file}; DataError if one would overwrite what is read."""
+    taken = {path.resolve() for files in inputs for path in files.values()}
+    images = [next(iter(files.values())) for files in inputs]
     targets = []
-    for file, name in zip(files, output_names(files), strict=True):
+    for file, name in zip(images, output_names(images), strict=True):
         ends = {label: f'_{label}' if index else '' for index, label in enumerate(labels)}
         pictures = {label: (out / f'{name}{end}.png', out / f'{name}{end}_overlay.jpg')
                     for label, end in ends.items()}
-        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in inputs]:
+        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in taken]:
             raise DataError(f'{clash[0]}: the labels of {file} would overwrite it; give another --out')
-        targets.append((file, pictures))
+        targets.append(pictures)
     return targets
 
 
@@ -94,9 +107,10 @@ def input_files(row, file, folders):
         if folders[name] is None:
             raise DataError(f'{file}: the net sees {name} too; give the folder of it with --{name}')
         found = [path for path in folders[name].glob(f'{glob.escape(file.stem)}.*') if looks_like_image(path)]
-        if not found:
-            raise DataError(f'{folders[name] / file.stem}: no {name} there for {file}')
-        files[name] = found[0]
+        if len(found) != 1:
+            raise DataError(f'{folders[name] / file.stem}: {len(found) or "no"} files of {name} there for {file}; '
+                            'there must be one')
+        files[name], = found
     return files
 
 
@@ -113,26 +127,17 @@ def read_inputs(row, files):
     return images
 
 
-def segment_fitting(net, row, footprint, files):
-    """The inputs in `files` and their labels, found on smaller copies if they are too large for the net."""
+def segment_fitting(net, row, footprint, files, side=None):
+    """The inputs in `files` and their labels, found by tiles of at most side×side, or of what fits if the image
+    does not fit in memory whole."""
     images = read_inputs(row, files)
     first = next(iter(images))
     height, width = images[first].shape[:2]
-    factor = footprint.scale(height, width)
-    if factor == 1:
+    if side is None and footprint.fits(height, width, free_memory()):
         return images, segment(net, row, images)
-    size = max(1, int(factor * width)), max(1, int(factor * height))
-    tqdm.write(f'{files[first]}: {width}×{height} is more than memory holds; segmented at {size[0]}×{size[1]}',
-               file=sys.stderr)
-    found = segment(net, row, {name: resized(image, size) for name, image in images.items()})
-    return images, {label: resized(classes, (width, height), Image.Resampling.NEAREST)
-                    for label, classes in found.items()}
-
-
-def resized(image, size, filter=None):
-    """An array at another (width, height); pictures are filtered, unless asked otherwise, and depth is not."""
-    filter = filter or (Image.Resampling.LANCZOS if image.ndim == 3 else Image.Resampling.NEAREST)
-    return np.asarray(Image.fromarray(image).resize(size, filter))
+    side = side or footprint.tile(Tiling.of(row), free_memory())
+    tqdm.write(f'{files[first]}: {width}×{height} by tiles of {side}', file=sys.stderr)
+    return images, segment_tiled(net, row, images, side)
 
 
 def overlay(image, label, classes, opacity=0.55):
@@ -154,7 +159,7 @@ def overlay(image, label, classes, opacity=0.55):
         x += step
     line = int(size * 1.6)
     canvas = Image.new('RGB', (width, height + rows * line), 'white')
-    canvas.paste(Image.fromarray(painted.astype(np.uint8)))
+    canvas.paste(Image.fromarray(np.rint(painted).astype(np.uint8)))
     draw = ImageDraw.Draw(canvas)
     for x, row, value in entries:
         y = height + row * line + (line - size) // 2
@@ -169,18 +174,20 @@ def main(arguments=None):
     if row.head is None:
         raise RunError(f'{args.net} is a classifier; segment with an FCN')
     dataset = DATASETS[row.data]
-    files = find_images(args.images)
-    targets = outputs(args.out, files, dataset.labels)
     folders = {name: getattr(args, name) for name in COMPANIONS}
-    for file in files:
-        input_files(row, file, folders)
+    if idle := [name for name, folder in folders.items() if folder and name not in list(input_tops(row))[1:]]:
+        raise RunError(f'--{idle[0]}: {args.net} sees no {idle[0]} beside the images; leave it out')
+    inputs = [input_files(row, file, folders) for file in find_images(args.images)]
+    targets = outputs(args.out, inputs, dataset.labels)
+    if args.tile is not None and args.tile < Tiling.of(row).smallest():
+        raise RunError(f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(row).smallest()} or more')
     choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
     footprint, bad = Footprint(net), []
     args.out.mkdir(parents=True, exist_ok=True)
-    for file, pictures in tqdm(targets, unit='image', dynamic_ncols=True):
+    for files, pictures in tqdm(list(zip(inputs, targets, strict=True)), unit='image', dynamic_ncols=True):
         try:
-            images, found = segment_fitting(net, row, footprint, input_files(row, file, folders))
+            images, found = segment_fitting(net, row, footprint, files, args.tile)
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue
@@ -188,7 +195,7 @@ def main(arguments=None):
         for label, (picture, painted) in pictures.items():
             save_label(found[label], picture)
             overlay(image, found[label], dataset.labels[label]).save(painted, quality=92)
-    print(f'{len(files) - len(bad)} images in {args.out}')
+    print(f'{len(inputs) - len(bad)} images in {args.out}')
     if bad:
         raise DataError('\n'.join(map(str, bad)))
 

@@ -24,7 +24,7 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('what', choices=(*SETS, *KINDS), metavar='WHAT', help=', '.join((*SETS, *KINDS)))
-    add('nets', nargs='*', metavar='NET', help='nets whose weights to bring (default: all of them)')
+    add('nets', nargs='*', default=[], metavar='NET', help='nets whose weights to bring (default: all of them)')
     add('--from', dest='given', action='append', default=[], type=Path, metavar='FILE',
         help='an archive, a list or a caffemodel at hand, instead of a download; may be repeated')
     add('--data', type=Path, default=Path('data'), metavar='DIR', help='where data sets lie (default: data)')

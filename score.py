@@ -32,6 +32,7 @@ from solvers import (
     format_metrics,
     load_net,
     metrics,
+    or_none,
     segment,
     weights_for,
 )
@@ -54,6 +55,10 @@ def parse(arguments=None):
     args = parser.parse_args(arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
+    if args.submit and (args.pred or args.out or args.images):
+        parser.error('--submit writes every label of a split, and goes without --pred, --out and --images')
+    if args.year < 2007:
+        parser.error(f'--year {args.year}: the challenge began in 2007')
     if args.images is not None and args.images < 1:
         parser.error(f'--images {args.images} is not above 0')
     return args
@@ -72,6 +77,9 @@ def source_of(args, row):
 def score_net(args, row):
     """{label: confusion matrix} of a net over a split."""
     source, names = source_of(args, row)
+    dataset = dataset_class(source.dataset)(source.root, source.split)
+    if args.out and args.out.resolve() in {dataset.path(top, names[0]).resolve().parent for top in dataset.paths}:
+        raise DataError(f'{args.out}: the predictions would overwrite the data set there; give another --out')
     net = load_net(train_net(row, source), weights_for(args.net, args.runs, args.weights))
     kept = iter(names)
 
@@ -140,9 +148,9 @@ def record(matrices, dataset):
     """What metrics.json keeps: the first label's metrics, and those of others under their names."""
     records = {}
     for label, matrix in matrices.items():
-        ious = [None if np.isnan(iou) else iou for iou in class_iou(matrix).tolist()]
-        records[label] = {**metrics(matrix, dataset.drop_absent),
-                          'class_iou': dict(zip(dataset.labels[label], ious, strict=True)),
+        records[label] = {**or_none(metrics(matrix, dataset.drop_absent)),
+                          'class_iou': or_none(dict(zip(dataset.labels[label], class_iou(matrix).tolist(),
+                                                        strict=True))),
                           'confusion': matrix.tolist()}
     first, *others = records
     return records[first] | {label: records[label] for label in others}

@@ -68,15 +68,30 @@ def options(name, args, device):
                    args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device)
 
 
+def given_weights(texts, row):
+    """[(caffemodel, stream)] of what --weights names; RunError unless it is one file a stream of the net."""
+    sources = [(weights_of(path), stream) for path, stream in map(weights_and_stream, texts)]
+    found, streams = [stream for _, stream in sources], list(row.streams)
+    whole = found == ['']  # a file of all streams, such as a coarser net of as many
+    if not whole and sorted(found) != sorted(streams):
+        raise RunError(f"--weights {' '.join(texts)}: the net has "
+                       + (f"the streams {' and '.join(streams)}; give one file for each, as FILE:{streams[0]}"
+                          if len(streams) > 1 else 'one stream; give one file'))
+    return sources
+
+
 def main(arguments=None):
     args = parse(arguments)
     device = choose_device(args.gpu)
+    given = given_weights(args.weights, find(args.nets[0])) if args.weights else None
     trainers = []
-    for name in args.nets:  # A mistake in the last is told before the first has trained for days.
+    for index, name in enumerate(args.nets):  # A mistake in the last is told before the first has trained for days.
         if not find(name).max_iter:
             raise RunError(f'{name} is fetched, not trained')
         trainers.append(Trainer(name, args.runs / name, options(name, args, device)))
         trainers[-1].check_data()
+        if not (trainers[-1].run.iteration or (index == 0 and given)):
+            starting_weights(name, args.runs, trained_before=args.nets[:index])
     for index, trainer in enumerate(trainers):
         if trainer.done:
             print(f'{trainer.name}: done, {trainer.run.iteration} iterations in {trainer.run.folder}')
@@ -86,9 +101,9 @@ def main(arguments=None):
             print(f'{trainer.name}: goes on from iteration {trainer.run.iteration} in {trainer.run.folder}'
                   + (', without reading --weights again' if args.weights and index == 0 else ''))
         else:
-            sources = starting_weights(trainer.name, args.runs) if index or not args.weights else [
-                (weights_of(path), stream) for path, stream in map(weights_and_stream, args.weights)]
-            print(f'{trainer.name}: starts from', *(path for path, _ in sources) if sources else ('drawn weights',))
+            sources = given if given and index == 0 else starting_weights(trainer.name, args.runs)
+            print(f'{trainer.name}: starts from', ' and '.join(
+                f'{path}{f" as {stream}" if stream else ""}' for path, stream in sources) or 'drawn weights')
         result = trainer.train(sources)
         if result is None:
             return 130

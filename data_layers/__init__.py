@@ -32,15 +32,6 @@ class ILSVRC(SegDataset):
     labels = {'label': tuple(map(str, range(1000)))}
 
 
-_CLASSES = {kind.__name__: kind
-            for kind in (ILSVRC, VOC, SBD, PASCALContext, NYUD, SIFTFlow, Mini, MiniObjects)}
-
-
-def dataset_class(name):
-    """The class of that name, or None: how layers and reading processes are told what to read."""
-    return _CLASSES.get(name)
-
-
 class Source(NamedTuple):
     """Where a net's examples come from: a data set's class by name, its folder, a split, more options of the layer."""
 
@@ -95,6 +86,15 @@ DATASETS = {
     'mini-objects': DataSet(MiniObjects, *(Source('MiniObjects', 'data/mini', split, (('batch', 16),))
                                            for split in ('train', 'val'))),
 }
+
+
+# By name, as layers and reading processes are told what to read.
+_CLASSES = {kind.__name__: kind for kind in (SBD, *(dataset.kind for dataset in DATASETS.values()))}
+
+
+def dataset_class(name):
+    """The class of a data set by its name, or None."""
+    return _CLASSES.get(name)
 
 
 def source_at(source, root, split=None):

@@ -82,6 +82,9 @@ class SegDataset:
 
     def _read_split(self):
         path = self.root / self.split_file.format(split=self.split)
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: no such folder; `python prepare.py` brings the paper's data sets, "
+                            '--data names others')
         if not path.is_file():
             raise DataError(f"{path}: no such file, so there is no split '{self.split}' under {self.root}")
         lines = path.read_text(encoding='utf-8', errors='replace').splitlines()

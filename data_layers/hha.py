@@ -1,6 +1,6 @@
 """Encodes depth as HHA (Gupta, Girshick, Arbeláez and Malik, ECCV 2014), the second input of the NYUDv2 nets.
 
-    python -m data_layers.hha data/nyud/data/depth data/nyud/data/hha
+    python -m data_layers.hha data/nyud/data/depth hha
 
 Each 16-bit depth PNG in FROM becomes a PNG of the same name in TO. Its red, green
 and blue are horizontal disparity, height above the lowest point and angle of the
@@ -188,6 +188,8 @@ def main():
         raise DataError(f'{args.target}: would overwrite the originals; give another folder')
     if not files:
         raise DataError(f'{args.source}: no PNG files lie there')
+    if there := [file.name for file in files if (args.target / file.name).exists()]:
+        raise DataError(f'{args.target / there[0]}: is there already; give another folder')
     args.target.mkdir(parents=True, exist_ok=True)
     for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
         encode_file(file, args.target / file.name, args.raw and args.raw / file.name, args.unit, args.camera)

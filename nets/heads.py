@@ -59,7 +59,7 @@ class Head(NamedTuple):
                 features = n[f'scale_{_short(tap)}{stream}'] = v.scale(features, self.scales[stride])
             n[name + stream] = v.score(features, classes, trunk.score_lr)
         if len(streams) > 1:
-            fused = 'score_fused' if stride == 32 else f'{name}_fused'
+            fused = f'score_fused{suffix}' if stride == 32 else f'{name}_fused'
             n[fused] = v.mean([n[name + stream] for stream in streams])
             return fused, n[fused]
         return name, n[name]

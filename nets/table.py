@@ -46,6 +46,11 @@ class Net(NamedTuple):
         return self.parent if isinstance(self.parent, dict) else {self.parent: ''}
 
     @property
+    def streams(self):
+        """The names of the streams whose scores are fused late; one that is alone has the name ''."""
+        return self.inputs if self.fusion == 'late' else ('',)
+
+    @property
     def normalize(self):
         """Whether the loss is the mean over pixels, as the CVPR recipe's learning rates want it, or their sum."""
         return self.recipe == 'cvpr' or self.trunk.normalize
@@ -62,22 +67,22 @@ NETS = {
     'ilsvrc-googlenet': Net(GOOGLENET, None, 'ilsvrc', url=_BERKELEY('bvlc_googlenet')),
 
     # PASCAL VOC (section 5, Tables 1 to 3).
-    'voc-fcn32s': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, 63.6,
-                      _BERKELEY('fcn32s-heavy-pascal')),
-    'voc-fcn16s': Net(VGG16, heads.fcn16s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000, 65.0,
-                      _BERKELEY('fcn16s-heavy-pascal')),
-    'voc-fcn8s': Net(VGG16, heads.fcn8s, 'voc', 'voc-fcn16s', 'heavy', 1e-14, 100_000, 65.5,
-                     _BERKELEY('fcn8s-heavy-pascal')),
-    'voc-fcn8s-atonce': Net(VGG16, heads.fcn8s_atonce, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 65.4,
-                            _BERKELEY('fcn8s-atonce-pascal')),
-    'voc-fcn-alexnet': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-4, 100_000, 48.0,
-                           _BERKELEY('fcn-alexnet-pascal')),
+    'voc-fcn32s': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, published=63.6,
+                      url=_BERKELEY('fcn32s-heavy-pascal')),
+    'voc-fcn16s': Net(VGG16, heads.fcn16s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000, published=65.0,
+                      url=_BERKELEY('fcn16s-heavy-pascal')),
+    'voc-fcn8s': Net(VGG16, heads.fcn8s, 'voc', 'voc-fcn16s', 'heavy', 1e-14, 100_000, published=65.5,
+                     url=_BERKELEY('fcn8s-heavy-pascal')),
+    'voc-fcn8s-atonce': Net(VGG16, heads.fcn8s_atonce, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, published=65.4,
+                            url=_BERKELEY('fcn8s-atonce-pascal')),
+    'voc-fcn-alexnet': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-4, 100_000, published=48.0,
+                           url=_BERKELEY('fcn-alexnet-pascal')),
     'voc-fcn-googlenet': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'heavy', 5e-5, 100_000),
     'voc-fcn16s-googlenet': Net(GOOGLENET, heads.fcn16s, 'voc', 'voc-fcn-googlenet', 'heavy', 1e-5, 100_000),
     'voc-fcn8s-googlenet': Net(GOOGLENET, heads.fcn8s, 'voc', 'voc-fcn16s-googlenet', 'heavy', 1e-7, 100_000),
 
     # What the paper compares them with (sections 4.1 to 4.3).
-    'voc-fcn32s-fixed': Net(VGG16_FROZEN, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, 45.4),
+    'voc-fcn32s-fixed': Net(VGG16_FROZEN, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, published=45.4),
     'voc-fcn-pool4': Net(VGG16_TO_POOL4, heads.pool4_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
     'voc-fcn-pool3': Net(VGG16_TO_POOL3, heads.pool3_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
     'voc-fcn32s-lower-lr': Net(VGG16, heads.fcn32s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000),
@@ -85,11 +90,13 @@ NETS = {
     'voc-fcn32s-vgg19': Net(VGG19, heads.fcn32s, 'voc', 'ilsvrc-vgg19', 'heavy', 1e-10, 100_000),
     # The CVPR recipe. Each skip lowers the learning rate a hundredfold there; for the
     # second the paper names no further step.
-    'voc-fcn32s-cvpr': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'cvpr', 1e-4, 100_000, 59.4),
-    'voc-fcn16s-cvpr': Net(VGG16, heads.fcn16s_learned, 'voc', 'voc-fcn32s-cvpr', 'cvpr', 1e-6, 100_000, 62.4),
-    'voc-fcn8s-cvpr': Net(VGG16, heads.fcn8s_learned, 'voc', 'voc-fcn16s-cvpr', 'cvpr', 1e-6, 100_000, 62.7),
-    'voc-fcn-alexnet-cvpr': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-3, 100_000, 39.8),
-    'voc-fcn-googlenet-cvpr': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'cvpr', 5e-5, 100_000, 42.5),
+    'voc-fcn32s-cvpr': Net(VGG16, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'cvpr', 1e-4, 100_000, published=59.4),
+    'voc-fcn16s-cvpr': Net(VGG16, heads.fcn16s_learned, 'voc', 'voc-fcn32s-cvpr', 'cvpr', 1e-6, 100_000,
+                           published=62.4),
+    'voc-fcn8s-cvpr': Net(VGG16, heads.fcn8s_learned, 'voc', 'voc-fcn16s-cvpr', 'cvpr', 1e-6, 100_000, published=62.7),
+    'voc-fcn-alexnet-cvpr': Net(ALEXNET, heads.fcn32s, 'voc', 'ilsvrc-alexnet', 'cvpr', 1e-3, 100_000, published=39.8),
+    'voc-fcn-googlenet-cvpr': Net(GOOGLENET, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'cvpr', 5e-5, 100_000,
+                                  published=42.5),
 
     # PASCAL-Context (section 5).
     'pascalcontext-fcn32s': Net(VGG16, heads.fcn32s, 'pascal-context', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
@@ -100,24 +107,25 @@ NETS = {
                                300_000, url=_BERKELEY('pascalcontext-fcn8s-heavy')),
 
     # NYUDv2 (section 5, Table 4).
-    'nyud-fcn32s-color': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 29.2,
-                             _BERKELEY('nyud-fcn32s-color-heavy'), ('color',)),
-    'nyud-fcn32s-color-d': Net(VGG16_BGRD, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 30.5,
-                               None, ('color', 'depth'), 'early'),
-    'nyud-fcn32s-hha': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, 24.2,
-                           _BERKELEY('nyud-fcn32s-hha-heavy'), ('hha',)),
+    'nyud-fcn32s-color': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, published=29.2,
+                             url=_BERKELEY('nyud-fcn32s-color-heavy'), inputs=('color',)),
+    'nyud-fcn32s-color-d': Net(VGG16_BGRD, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
+                               published=30.5, inputs=('color', 'depth'), fusion='early'),
+    'nyud-fcn32s-hha': Net(VGG16, heads.fcn32s, 'nyud', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000, published=24.2,
+                           url=_BERKELEY('nyud-fcn32s-hha-heavy'), inputs=('hha',)),
     'nyud-fcn32s-color-hha': Net(VGG16, heads.fcn32s, 'nyud',
                                  {'nyud-fcn32s-color': 'color', 'nyud-fcn32s-hha': 'hha'}, 'heavy', 1e-12,
-                                 300_000, 32.8, _BERKELEY('nyud-fcn32s-color-hha-heavy'), ('color', 'hha'), 'late'),
+                                 300_000, published=32.8, url=_BERKELEY('nyud-fcn32s-color-hha-heavy'),
+                                 inputs=('color', 'hha'), fusion='late'),
     # The paper's best. Its learning rate is not published: it is that of VOC's first skip.
-    'nyud-fcn16s-color-hha': Net(VGG16, heads.fcn16s, 'nyud', 'nyud-fcn32s-color-hha', 'heavy', 1e-12, 300_000, 34.0,
-                                 None, ('color', 'hha'), 'late'),
+    'nyud-fcn16s-color-hha': Net(VGG16, heads.fcn16s, 'nyud', 'nyud-fcn32s-color-hha', 'heavy', 1e-12, 300_000,
+                                 published=34.0, inputs=('color', 'hha'), fusion='late'),
 
     # SIFT Flow, semantic and geometric classes at once (section 5, Table 5).
     'siftflow-fcn32s': Net(VGG16, heads.fcn32s, 'siftflow', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
                            url=_BERKELEY('siftflow-fcn32s-heavy')),
-    'siftflow-fcn16s': Net(VGG16, heads.fcn16s, 'siftflow', 'siftflow-fcn32s', 'heavy', 1e-12, 300_000, 39.5,
-                           _BERKELEY('siftflow-fcn16s-heavy')),
+    'siftflow-fcn16s': Net(VGG16, heads.fcn16s, 'siftflow', 'siftflow-fcn32s', 'heavy', 1e-12, 300_000, published=39.5,
+                           url=_BERKELEY('siftflow-fcn16s-heavy')),
     'siftflow-fcn8s': Net(VGG16, heads.fcn8s, 'siftflow', 'siftflow-fcn16s', 'heavy', 1e-12, 300_000,
                           url=_BERKELEY('siftflow-fcn8s-heavy')),
 

@@ -25,7 +25,9 @@ def train_net(row, source):
     for top, blob in zip(tops, blobs, strict=True):
         n[top] = blob
     for label, scores in _scores(n, row).items():
-        n[f'loss{_suffix(dataset, label, first="")}'] = softmax_loss(scores, n[label], row.normalize)
+        # The first label's loss is plain `loss`, as published nets have it.
+        name = 'loss' if label == next(iter(dataset.labels)) else f'loss{_suffix(dataset, label)}'
+        n[name] = softmax_loss(scores, n[label], row.normalize)
     return n
 
 
@@ -54,11 +56,9 @@ def score_tops(row):
     return {label: f'score{_suffix(dataset, label)}' for label in dataset.labels}
 
 
-def _suffix(dataset, label, first=None):
-    """What tells a label's layers apart in a net of several labels; the first one's loss is plain `loss`."""
-    if len(dataset.labels) == 1:
-        return ''
-    return first if first is not None and label == next(iter(dataset.labels)) else f'_{label}'
+def _suffix(dataset, label):
+    """What tells a label's layers apart in a net of several labels."""
+    return f'_{label}' if len(dataset.labels) > 1 else ''
 
 
 def _scores(n, row):
@@ -70,7 +70,7 @@ def _scores(n, row):
         return {label: row.trunk.classifier(n, n.data, len(classes))}
     if row.fusion == 'early':
         n.data = L.Concat(*(n[top] for top in tops))
-    streams = {top: n[top] for top in tops} if row.fusion == 'late' else {'': n.data}
+    streams = {stream: n[stream or 'data'] for stream in row.streams}
     for stream, image in streams.items():
         row.trunk.trunk(Stream(n, stream), image)
     return {label: row.head(n, row.trunk, len(classes), streams, _suffix(DATASETS[row.data], label))

@@ -43,7 +43,7 @@ def fetch(url, target, digest=None, check=None, protocols='https'):
     DigestError or what `check` raises.
     """
     records = target.parent / RECORDS
-    known = json.loads(records.read_text()) if records.is_file() else {}
+    known = _recorded(records)
     expected = digest or known.get(url)
     if target.is_file():
         found = compare(target, expected)
@@ -63,6 +63,15 @@ def fetch(url, target, digest=None, check=None, protocols='https'):
         flush(target.parent)
     if not expected:
         write_text(records, json.dumps(known | {url: found}, indent=2) + '\n')
+
+
+def _recorded(records):
+    """{url: digest} of earlier downloads; DigestError if the file is damaged."""
+    try:
+        known = json.loads(records.read_text()) if records.is_file() else {}
+        return {str(url): str(digest) for url, digest in known.items()}
+    except (ValueError, AttributeError) as error:
+        raise DigestError(f'{records}: damaged ({error}); remove it to have checksums recorded anew') from error
 
 
 def compare(path, expected):

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-from errors import UserError
+from errors import UserError, few
 from files import flush
 
 from .arrange import PrepareError, counts, write_seg11valid
@@ -40,14 +40,19 @@ def make(name, data, given=(), protocols='https'):
     layout, root = SETS[name], data / name
     with lock(data):
         if root.is_dir() and any(root.iterdir()):
+            if given:
+                print(f'{root}: is there already, so {few(given)} was not read; to add to the set, move it away '
+                      'and give all its archives at once', file=sys.stderr)
+            write_seg11valid(data)
             try:
                 found = counts(root, layout)
             except UserError as error:
                 raise PrepareError(f'{error}. It has lost files or was not made by this command: move {root} away '
                                    'and run it again') from error
         else:
-            found = _build(name, layout, data, given, protocols)
-        write_seg11valid(data)
+            _build(name, layout, data, given, protocols)
+            write_seg11valid(data)
+            found = counts(root, layout)
     return found
 
 
@@ -66,12 +71,13 @@ def _build(name, layout, data, given, protocols):
         os.sync()  # The name must not outlive the bytes.
         os.replace(partial, data / name)
         flush(data)
+    except UserError as error:
+        raise type(error)(str(error).replace(str(partial), str(data / name))) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for split, number in layout.splits.items():
         if found[split] != number:
             print(f'{data / name}: {split} has {found[split]} examples, the real set {number}', file=sys.stderr)
-    return found
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """Published weights: ILSVRC's classifiers and the authors' FCNs, by the rows of nets.table that have a url."""
 
+import filecmp
 import os
 import shutil
 
 from errors import UserError, few
 from files import flush
 from nets import NETS
-from surgery.caffemodel import read_weights
+from surgery.caffemodel import WeightsError, read_weights
 
 from .fetch import FetchError, by_hand, fetch, file_name, warn_if_other
 
@@ -35,7 +36,7 @@ def check(path):
 def bring(kind, nets, folder, given=(), protocols='https'):
     """Yield (net, file, number of layers) of each net of a kind, or of those named, once its weights are in `folder`.
 
-    Files that are there are read and left alone. Raises UserErrors.
+    Files that are there are read and left alone, unless another is given. Raises UserErrors.
     """
     urls = published(kind)
     if unknown := [name for name in nets if name not in urls]:
@@ -47,7 +48,7 @@ def bring(kind, nets, folder, given=(), protocols='https'):
                         f'{few(map(file_name, urls.values()))}')
     for name, url in urls.items():
         file = folder / file_name(url)
-        if not file.is_file() and file.name in at_hand:
+        if file.name in at_hand and not (file.is_file() and filecmp.cmp(at_hand[file.name], file, shallow=False)):
             _copy(at_hand[file.name], file)
         elif not file.is_file():
             try:
@@ -55,7 +56,11 @@ def bring(kind, nets, folder, given=(), protocols='https'):
             except FetchError as error:
                 left = [url for url in urls.values() if not (folder / file_name(url)).is_file()]
                 raise by_hand(error, left) from error
-        yield name, file, check(file)
+        try:
+            layers = check(file)
+        except WeightsError as error:
+            raise WeightsError(f'{error}. Remove it and run this command again') from error
+        yield name, file, layers
 
 
 def _copy(source, target):

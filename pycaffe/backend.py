@@ -123,6 +123,7 @@ def is_switch(name):
 
 
 def our_files(folder):
+    """The files of this folder and of those in it: what our layers are made of lies a level deeper."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in paths if not re.search(r"/[.]|/__pycache__/", f"/{path.relative_to(folder)}"))
 

@@ -49,6 +49,8 @@ LIBRARIES = (
     Library("nccl.h", ("libnccl.so.2",) * 2,
             ("nvidia-nccl-cu12==2.27.7", "nvidia-nccl-cu13==2.27.7"), ("nccl",) * 2, "3"),
 )  # fmt: skip
+# cuRAND's wheel loads the runtime's library, and does not say that it requires it.
+RUNTIME = ("nvidia-cuda-runtime-cu12==12.8.90", "nvidia-cuda-runtime==13.0.96")
 # Machine code for each generation since Turing, which also serves the later chips of that generation, and
 # PTX for those to come.
 GENERATIONS = "75;80-real;90-real;100-real;120-real"
@@ -153,11 +155,12 @@ def build_requirements():
 
 def runtime_requirements():
     """The wheels that the built one needs: of the versions it was built with, or later."""
-    ranges = []
-    for wheel, library in wheels(toolkit()).items():
-        name, version = wheel.split("==")
-        ranges.append(f"{name}>={version},<{library.below or int(version.split('.')[0]) + 1}")
-    return ranges
+    installed = toolkit()
+    needed = {wheel: library.below for wheel, library in wheels(installed).items()}
+    if needed:
+        needed[RUNTIME[MAJORS.index(installed.major) if installed else -1]] = ""
+    pairs = ((*wheel.split("=="), below) for wheel, below in needed.items())
+    return [f"{name}>={version},<{below or int(version.split('.')[0]) + 1}" for name, version, below in pairs]
 
 
 def defines():

@@ -26,6 +26,7 @@ PACKAGES = {
     "libgflags-dev": ("gflags/gflags.h", "gflags"),
     "libhdf5-dev": ("hdf5_hl.h", "hdf5_hl"),
     "libopenblas-dev": ("cblas.h", "openblas"),
+    "libdnnl-dev": ("dnnl.hpp", "dnnl"),
 }
 # Where distributions put headers and libraries of which they ship several builds.
 SUBFOLDERS = ("", "hdf5/serial", "openblas", "openblas-pthread")

@@ -19,7 +19,7 @@ import infer
 from command import run
 from data_layers import DATASETS
 from miniature.pictures import curves
-from nets import deploy_net, find
+from nets import deploy_net, find, input_tops
 from solvers import METRICS, Run, load_net, segment
 
 FOLDER = Path(__file__).resolve().parent
@@ -84,7 +84,7 @@ def overlays(name, runs, photos, path):
     net = load_net(deploy_net(row), Run(runs / name).weights())
     tiles = []
     for photo in photos:
-        images = infer.read_inputs(row, {next(iter(dataset.inputs)): photo})
+        images = infer.read_inputs(row, {next(iter(input_tops(row))): photo})
         (image,), (label, *_) = images.values(), segment(net, row, images).values()
         tile = infer.overlay(image, label, dataset.classes)
         tile.thumbnail((400, 400))

@@ -6,22 +6,24 @@ import caffe
 import numpy as np
 
 from data_layers import DATASETS
+from engine import lean
 from errors import few
 from nets import input_tops, score_tops
-from surgery import WeightsError, read_weights, transplant
+from surgery import WeightsError, transplant
 
 from .metrics import confusion
 
 
 def load_net(spec, weights):
-    """The caffe.Net of a NetSpec, to test, with the weights of a caffemodel; WeightsError if some are missing."""
+    """The lean caffe.Net of a NetSpec, to test, with the weights of a caffemodel; WeightsError if some are missing."""
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
         file.write(str(spec.to_proto()))
         file.flush()
         net = caffe.Net(file.name, caffe.TEST)
-    report = transplant(net, read_weights(weights))
+    report = transplant(net, weights)
     if report.missing:
         raise WeightsError(f'{weights}: has no weights for {few(report.missing)}; it is of another net')
+    lean(net, compared(net))
     return net
 
 
@@ -41,6 +43,11 @@ def predict(scores):
 def losses(net):
     """The names of a net's losses, a layer and its top each."""
     return [name for name, layer in net.layer_dict.items() if layer.type == 'SoftmaxWithLoss']
+
+
+def compared(net):
+    """The blobs that a net's losses compare, scores and labels."""
+    return [blob for name in losses(net) for blob in net.bottom_names[name]]
 
 
 def evaluate(net, count, progress=iter, each=None):

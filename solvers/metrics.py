@@ -41,8 +41,15 @@ def metrics(matrix, drop_absent=False):
     }
 
 
+def or_none(values):
+    """{name: number} with None for what is not a number, which JSON has no word for."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
 def format_metrics(values):
     """The four metrics in percent, on one line."""
+    if np.isnan(values['pixel_accuracy']):
+        return 'no pixel of the truth has a class'
     return '   '.join(f'{name.replace("_", " ")} {100 * value:.1f}' for name, value in values.items())
 
 

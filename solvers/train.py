@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 import surgery
 from data_layers import DATASETS
-from engine import versions
+from engine import lean, versions
 from errors import UserError, few
 from files import write_text
 from nets import deploy_net, find, train_net
 
-from .evaluate import evaluate, losses
-from .metrics import format_results, metrics
+from .evaluate import compared, evaluate, losses
+from .metrics import format_results, metrics, or_none
 from .recipes import recipe_of, solver_prototxt
 from .run import Run
 
@@ -86,10 +86,13 @@ class Trainer:
         """
         val_passes = self.check_data()
         about = dict(command=self.options.command, device=self.options.device,
-                     starts_from=[str(path) for path, _ in sources], versions=versions())
+                     starts_from=[f'{path}:{stream}' if stream else str(path) for path, stream in sources],
+                     versions=versions())
         with self.run.open(self.settings, about), _Signals(self._note_stop):
             solver = self._solver(sources)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
+            lean(solver.net)
+            lean(val_net, compared(val_net))
             result = None
             for _ in self._iterations(solver):
                 last = solver.iter >= self.max_iter
@@ -116,8 +119,8 @@ class Trainer:
             self.run.log(iteration=solver.iter, event='resumed', command=self.options.command,
                          device=self.options.device, versions=versions())
             return solver
-        report = surgery.start(solver.net, [(surgery.read_weights(path), suffix) for path, suffix in sources],
-                               init_missing=self.options.init_missing or not sources, seed=self.options.seed)
+        report = surgery.start(solver.net, sources, init_missing=self.options.init_missing or not sources,
+                               seed=self.options.seed)
         write_text(self.run.folder / 'surgery.txt', f'{report}\n')
         if report.missing:
             raise TrainingError(f'{self.name}: no weights for {few(report.missing)}, and zeros learn '
@@ -199,8 +202,8 @@ class Trainer:
             return None
         results = {label: metrics(matrix, self.dataset.drop_absent) for label, matrix in matrices.items()}
         (first, values), *others = results.items()
-        self.run.log(iteration=solver.iter, validation=values, validation_loss=loss,
-                     **{f'validation_{label}': more for label, more in others})
+        self.run.log(iteration=solver.iter, validation=or_none(values), validation_loss=loss,
+                     **{f'validation_{label}': or_none(more) for label, more in others})
         tqdm.write(f'{self.name} at iteration {solver.iter}: {format_results(results)}', file=sys.stderr)
         predicted = matrices[first].sum(0)
         if (predicted > 0).sum() == 1:

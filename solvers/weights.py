@@ -30,18 +30,21 @@ def weights_for(name, runs, given=None):
                    'or name a file with --weights')
 
 
-def starting_weights(name, runs):
+def starting_weights(name, runs, trained_before=()):
     """[(caffemodel, stream)] that net `name` starts from, one a parent; [] if it has none.
 
     A parent's weights are its run's newest, or as published. RunError says which
-    parents are missing, and the commands that fetch or train them and theirs.
+    parents are missing, and the commands that fetch or train them and theirs. Those that
+    will be `trained_before` may be.
     """
-    parents = find(name).parents
+    parents = {parent: stream for parent, stream in find(name).parents.items() if parent not in trained_before}
     found = {parent: _at_hand(parent, runs) for parent in parents}
     if missing := [parent for parent, weights in found.items() if weights is None]:
         fetch, train = _needed(missing, runs)
         commands = [f'python prepare.py {kind} {" ".join(names)}' for kind, names in fetch.items()]
         commands += [f'python solve.py {" ".join(train)}'] if train else []
+        if all(find(parent).head and find(parent).url for parent in missing):
+            commands[-1] += f"`, or fetch what is published with `python prepare.py fcn-weights {' '.join(missing)}"
         raise RunError(f'{name} starts from {" and ".join(missing)}, of which there are no weights in '
                        f'{Path(runs)} or {FETCHED}; run ' + ' and then '.join(f'`{command}`' for command in commands)
                        + ', or name other weights with --weights')

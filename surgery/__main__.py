@@ -8,6 +8,7 @@ OUT.caffemodel.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import caffe
@@ -15,9 +16,10 @@ from google.protobuf import text_format
 
 from command import run
 from errors import few
+from files import write_text
 from nets import FOLDER, find
 
-from . import WeightsError, cast_net, read_spec, read_weights, save, start, transplant, weights_and_stream
+from . import WeightsError, cast_net, read_spec, save, start, transplant, weights_and_stream
 
 
 def parse(arguments=None):
@@ -55,8 +57,7 @@ def load(path):
 
 def init(args):
     net = load(prototxt_of(args.net))
-    sources = [(read_weights(path), stream) for path, stream in map(weights_and_stream, args.weights)]
-    report = start(net, sources, args.init_missing, args.seed)
+    report = start(net, list(map(weights_and_stream, args.weights)), args.init_missing, args.seed)
     print(report)
     if report.missing:
         raise WeightsError(f'{args.out}: not written, since {len(report.missing)} layers have no weights')
@@ -69,13 +70,16 @@ def cast(args):
         raise WeightsError(f'{args.out}: would overwrite {path}; give another OUT')
     spec = cast_net(load(path), read_spec(path))
     prototxt, caffemodel = (args.out.with_name(args.out.name + end) for end in ('.prototxt', '.caffemodel'))
-    prototxt.write_text(text_format.MessageToString(spec))
-    net = caffe.Net(str(prototxt), caffe.TEST)
-    report = transplant(net, read_weights(args.weights))
+    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
+        file.write(text_format.MessageToString(spec))
+        file.flush()
+        net = caffe.Net(file.name, caffe.TEST)
+    report = transplant(net, args.weights)
     print(report)
     if report.missing:
         raise WeightsError(f'{caffemodel}: not written, since {args.weights} lacks {few(report.missing)}')
     save(net, caffemodel)
+    write_text(prototxt, text_format.MessageToString(spec))
 
 
 def main(arguments=None):

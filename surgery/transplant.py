@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .caffemodel import WeightsError
+from .caffemodel import WeightsError, read_weights
 from .cast import cast, modern
 from .fill import gaussian, interp, widen
 
@@ -39,14 +39,16 @@ class Report:
 def transplant(net, weights, suffix=''):
     """Copy weights into the layers of caffe.Net `net` that bear their names plus `suffix`.
 
-    `weights` yields (name, list of arrays), as read_weights does. A fully connected
+    `weights` is a caffemodel, or yields (name, list of arrays) as read_weights does. A fully connected
     layer is cast to the convolution of its name, and NAME_bgrd takes NAME's filters
     with their mean over colours for depth (section 5, NYUDv2). Returns a Report whose `missing`
     holds the layers that got nothing; raises WeightsError where a name is shared
     and the element counts are not.
     """
     report = Report(missing=list(net.params))
-    for source, blobs in weights:
+    is_file = isinstance(weights, (str, Path))
+    of_file = f'{weights}: ' if is_file else ''
+    for source, blobs in read_weights(weights) if is_file else weights:
         name = source + suffix
         wide = name not in net.params and name + WIDENED in net.params
         if wide:
@@ -55,16 +57,17 @@ def transplant(net, weights, suffix=''):
             report.left.append(source)
             continue
         if name not in report.missing:
-            raise WeightsError(f'{name}: the file holds two layers of that name')
+            raise WeightsError(f'{of_file}holds two layers named {name}')
         target = net.params[name]
         if len(blobs) != len(target):
-            raise WeightsError(f'{name}: {len(blobs)} arrays of weights do not fit the {len(target)} of the net')
+            raise WeightsError(f"{of_file}{name}'s {len(blobs)} arrays of weights do not fit the {len(target)} of the "
+                               'net; it is of another net')
         same = True
         for blob, array in zip(target, blobs, strict=True):
             try:
                 blob.data[...] = cast(array, blob.data.shape)
             except WeightsError as error:
-                raise WeightsError(f'{name}: {error}; the nets differ, rename one of the layers') from error
+                raise WeightsError(f"{of_file}{name}'s {error}; it is of another net") from error
             same &= modern(array.shape) == modern(blob.data.shape)
         (report.widened if wide else report.copied if same else report.cast).append(name)
         report.missing.remove(name)

@@ -62,7 +62,8 @@ say "built in $SECONDS s"
 
 container=$(buildah "${store[@]}" from --pull-never localhost/fcn)
 inside() { buildah "${store[@]}" run "$container" -- "$@"; }
-say "import: $(inside python -c 'import caffe; from caffe import _build; print(caffe.__version__, "CUDA", _build.CUDA)')"
+imported=$(inside python -c 'import caffe; from caffe import _build; print(caffe.__version__, "CUDA", _build.CUDA)')
+say "imported Caffe $imported"
 [ "$(inside id -un)" = fcn ] || { say 'runs as another user than fcn'; exit 1; }
 inside sh -c '! command -v gcc cc g++ c++ nvcc cmake' || { say 'a compiler is in the image'; exit 1; }
 inside test -w runs -a -w data -a -w weights

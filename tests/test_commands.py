@@ -151,15 +151,27 @@ def test_infer_goes_on_past_a_bad_image(trained, tmp_path, command):
     assert (tmp_path / 'out' / 'b.png').is_file()
 
 
-def test_an_image_too_large_for_memory_is_segmented_smaller(trained, tmp_path, capsys):
-    net = load_net(deploy_net(find('mini-fcn16s')), weights_of(trained / 'runs' / 'mini-fcn16s'))
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / 'big.png')
-    footprint = Footprint(net)
-    footprint.scale = lambda height, width: 0.5
-    images, found = infer.segment_fitting(net, find('mini-fcn16s'), footprint, {'data': tmp_path / 'big.png'})
-    assert images['data'].shape[:2] == found['label'].shape == (300, 400)
-    assert net.blobs['score'].data.shape[2:] == (150, 200)
-    assert 'big.png: 400×300 is more than memory holds; segmented at 200×150' in capsys.readouterr().err
+def test_an_image_too_large_for_memory_is_segmented_by_tiles(trained, tmp_path, capsys, monkeypatch):
+    row = find('mini-fcn16s')
+    net = load_net(deploy_net(row), weights_of(trained / 'runs' / 'mini-fcn16s'))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 700, 3), np.uint8)).save(tmp_path / 'big.png')
+    files, footprint = {'data': tmp_path / 'big.png'}, Footprint(net)
+    _, whole = infer.segment_fitting(net, row, footprint, files)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(infer, 'free_memory', lambda: footprint.bytes(460, 460) / 0.8)
+    images, tiled = infer.segment_fitting(net, row, footprint, files)
+    assert images['data'].shape[:2] == tiled['label'].shape == (500, 700)
+    assert 'big.png: 700×500 by tiles of 448' in capsys.readouterr().err
+    assert (tiled['label'] != whole['label']).mean() < 1e-4
+
+
+def test_tiles_that_are_all_overlap_are_refused(trained, tmp_path, command):
+    Image.new('RGB', (20, 20)).save(tmp_path / 'a.png')
+    arguments = ['infer.py', tmp_path / 'a.png', '--net', 'mini-fcn16s', '--runs', trained / 'runs', '--out',
+                 tmp_path / 'out', '--tile']
+    refused = command(*arguments, 64)
+    assert refused.returncode == 2 and 'all overlap for mini-fcn16s; give' in refused.stderr
+    assert command(*arguments, 416).returncode == 0
 
 
 def test_overlay_paints_the_classes_and_names_them():

@@ -24,14 +24,15 @@ import score
 import solve
 from data_layers import DATASETS
 from miniature.generate import generate
-from nets import FOLDER, NETS, prototxts
+from nets import FOLDER, NETS, input_tops, prototxts
 from solvers import Run, weights_for
 from surgery import save, start
 
 pytestmark = pytest.mark.slow
 
-# The paper's rates are for features of trained nets. Drawn ones are larger.
-SLOWER = 1e-3
+# Drawn nets have larger features than trained ones, and want a thousandth of the paper's rates. The finer
+# strides get those of the coarsest: at their own, two iterations would show nothing.
+RATES = {'heavy': 1e-13, 'cvpr': 1e-7, 'miniature': 5e-10}
 # The nets that no later one starts from, by the one after which that is so.
 LAST_NEEDED = {name: [] for name in NETS}
 for _name in NETS:
@@ -86,9 +87,9 @@ def train(name):
     row = NETS[name]
     dataset = DATASETS[row.data]
     splits = [] if name == 'mini-vgg' else ['--train-split', 'one', '--val-split', 'one']
-    status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1',
-                         '--base-lr', str(SLOWER * row.base_lr), '--batch', '1', '--val-every', '1',
-                         '--snapshot-every', '2'])
+    rate = (1e-8 if row.recipe == 'heavy' and row.normalize else RATES[row.recipe]) / row.trunk.score_lr
+    status = solve.main([name, '--data', dataset.val.root, *splits, '--iterations', '2', '--gpu', '-1', '--batch', '1',
+                         '--base-lr', str(rate), '--val-every', '1', '--snapshot-every', '2'])
     assert status == 0
     return [record['validation_loss'] for record in Run(f'runs/{name}').read_log() if 'validation' in record]
 
@@ -97,10 +98,11 @@ def read(path):
     return json.loads(Path(path).read_text())
 
 
-def photo(dataset):
-    """The one image, and the options that give what else a net sees of it."""
+def photo(row):
+    """The one image, and the options that give what else the net sees of it."""
+    dataset = DATASETS[row.data]
     source = dataset.kind(dataset.val.root, 'one')
-    first, *others = source.inputs
+    first, *others = input_tops(row)
     more = [word for top in others for word in (f'--{top}', source.path(top, source.names[0]).parent)]
     return source.path(first, source.names[0]), more
 
@@ -139,7 +141,7 @@ def test_net(name, place):
         draw_classifier(name, weights, rng)
     else:
         first, second = train(name)
-        assert np.isfinite(first) and second <= first * (1 + 1e-6)
+        assert np.isfinite(first) and second < first
         about = read(f'runs/{name}/run.json')
         assert len(about['starts_from']) == len(row.parents)
         weights = weights_for(name, 'runs')
@@ -147,13 +149,16 @@ def test_net(name, place):
         dataset = DATASETS[row.data]
         score.main([name, '--data', dataset.val.root, '--split', 'one', '--gpu', '-1', '--out', f'scores/{name}'])
         assert 0 <= read(f'scores/{name}/metrics.json')['pixel_accuracy'] <= 1
-        image, more = photo(dataset)
+        image, more = photo(row)
         infer.main([str(image), '--net', name, '--gpu', '-1', '--out', f'out/{name}', *map(str, more)])
         for index, label in enumerate(dataset.labels):
             with (Image.open(f'out/{name}/{image.stem}{f"_{label}" if index else ""}.png') as picture,
                   Image.open(image) as original):
                 assert picture.size == original.size
                 assert np.asarray(picture).max() < len(dataset.labels[label])
+    elif row.max_iter:  # Hardly trained, a classifier gives all classes the same: its last layer is drawn, too.
+        weights = place / 'weights' / f'{name}.caffemodel'
+        draw_classifier(name, weights, rng)
     if name in DISTINCT:
         compare_with_opencv(name, weights, rng)
     for other in LAST_NEEDED[name]:  # A gigabyte each: none is kept for longer than it is needed.

@@ -1,5 +1,5 @@
 """Caffe beside PyTorch on the same GPU: time, memory and agreement of the paper's nets.
 
-`python -m benchmarks` measures and writes results/bench-gpu.md; without a GPU it tries the same on the
+`python -m benchmarks.gpu` (or `make gpu-check`) writes results/bench-gpu.md; without a GPU it tries the same on the
 CPU with small images and writes nothing.
 """

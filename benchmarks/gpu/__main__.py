@@ -1,6 +1,6 @@
 """Caffe's GPU path, checked and measured in one command.
 
-    python -m benchmarks            or: make gpu-check
+    python -m benchmarks.gpu          or: make gpu-check
 
 Where a GPU is: every layer kind on the GPU against the CPU, the suite in GPU mode, forward and training
 beside PyTorch with TF32 and without, images of many sizes at flat memory; the figures go to
@@ -23,7 +23,7 @@ from files import write_text
 
 from .specs import NETS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'results' / 'bench-gpu.md'
 AGREE = 1e-3  # of the largest score, without TF32
 GROWTH = 0.01  # of memory, from the first tenth of the images to the end
@@ -34,8 +34,8 @@ class BenchmarkError(UserError):
 
 
 def measure(*words, tf32=False):
-    """What benchmarks.measure prints, asked in a process of its own."""
-    command = [sys.executable, '-m', 'benchmarks.measure', *map(str, words), *(['--tf32'] if tf32 else [])]
+    """What benchmarks.gpu.measure prints, asked in a process of its own."""
+    command = [sys.executable, '-m', 'benchmarks.gpu.measure', *map(str, words), *(['--tf32'] if tf32 else [])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise BenchmarkError(f'{" ".join(command[2:])} failed:\n{done.stderr[-2000:]}')
@@ -117,7 +117,7 @@ Forward, backward and update, of one image.
 
 
 def main():
-    argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__,
+    argparse.ArgumentParser(prog='python -m benchmarks.gpu', description=__doc__,
                             formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     device = choose_device()
     gpu = device != 'cpu'

@@ -1,6 +1,6 @@
 """One measurement in a process of its own, because TF32 and memory belong to a process.
 
-    python -m benchmarks.measure caffe|torch forward|train|mixed NET --weights FILE.npz [--side N] [--tf32]
+    python -m benchmarks.gpu.measure caffe|torch forward|train|mixed NET --weights FILE.npz [--side N] [--tf32]
 
 prints a line of JSON: seconds of each run, bytes used at the end, and a digest of the result. Caffe
 writes the weights that PyTorch then reads.
@@ -75,7 +75,7 @@ def caffe_measure(args):
     last = score_layer(net)
     last[...] = np.random.default_rng(2).normal(0, 1e-3, last.shape)  # or scores and gradients would be 0
     if args.what != 'mixed':
-        np.savez(args.weights, **{f'{name}/{index}': blob.data for name, blobs in net.params.items()
+        np.savez(args.weights, **{f'{name}:{index}': blob.data for name, blobs in net.params.items()
                                   for index, blob in enumerate(blobs)})
     if args.what == 'mixed':
         return mixed(net, solver, specs.example, used, args)
@@ -115,28 +115,29 @@ def torch_measure(args):
     import torch
     from torch.nn import functional as F
 
+    from nets import find
+
+    from ..run_torch import CaffeNet
     from . import specs
-    from .torch_net import TorchNet
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
     gpu = torch.cuda.is_available()
     device = torch.device('cuda' if gpu else 'cpu')
     finish = torch.cuda.synchronize if gpu else (lambda: None)
     image, label = (torch.from_numpy(array).to(device) for array in specs.example(args.side))
     with np.load(args.weights) as weights:
-        spec = specs.deploy(args.net, args.side) if args.what == 'forward' else specs.train(args.net, args.side)
-        net = TorchNet(spec, weights).to(device)
+        net = CaffeNet(specs.plan(specs.deploy(args.net, args.side)), weights).to(device)
     if args.what == 'forward':
         net.eval()
         with torch.inference_mode():
-            seconds = timed(lambda: net(data=image), finish, args.runs)
-            result = net(data=image).cpu().numpy()
+            seconds = timed(lambda: net(image), finish, args.runs)
+            result = net(image).cpu().numpy()
     else:
-        reduction = 'mean' if spec.layer[-1].loss_param.normalize else 'sum'
+        reduction = 'mean' if find(args.net).normalize else 'sum'
         optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1e-12, 0.9, weight_decay=5e-4)
 
         def step():
             optimizer.zero_grad()
-            scores = net(data=image, label=label)
+            scores = net(image)
             loss = F.cross_entropy(scores, label[:, 0].long(), ignore_index=255, reduction=reduction)
             loss.backward()
             optimizer.step()

@@ -3,6 +3,7 @@
 import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
+from google.protobuf.json_format import MessageToDict
 
 from nets import prototxts
 
@@ -17,6 +18,11 @@ def deploy(name, side):
         if layer.type == 'Input':
             layer.input_param.shape[0].dim[2:] = [side, side]
     return net
+
+
+def plan(net):
+    """The layers of a NetParameter as benchmarks.run_torch takes them."""
+    return [MessageToDict(layer, preserving_proto_field_name=True) for layer in net.layer]
 
 
 def train(name, side):

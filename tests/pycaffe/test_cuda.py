@@ -77,6 +77,7 @@ def test_without_a_toolkit_all_comes_from_wheels(monkeypatch):
         'nvidia-curand>=10.4.0.35,<11',
         'nvidia-cudnn-cu13>=9.13.0.50,<10',
         'nvidia-nccl-cu13>=2.27.7,<3',
+        'nvidia-cuda-runtime>=13.0.96,<14',
     ]
 
 

@@ -3,8 +3,11 @@
 import caffe
 import pytest
 
-from nets import FOLDER
-from solvers import Footprint
+from engine import STOCK
+from errors import UserError
+from nets import FOLDER, find
+from solvers import Footprint, Tiling
+from solvers.footprint import WORKSPACE
 
 
 @pytest.mark.parametrize('name', ['mini-fcn8s', 'voc-fcn-googlenet', 'voc-fcn-alexnet'])
@@ -14,19 +17,25 @@ def test_blobs_have_the_sizes_foretold(name):
     height, width = 333, 500
     net.blobs['data'].reshape(1, 3, height, width)
     net.reshape()
-    actual = [blob.count for blob in net.blobs.values()]
-    foretold = footprint.elements(height, width)[:len(actual)]
-    assert sum(foretold) == pytest.approx(sum(actual), rel=0.1)
-    assert max(foretold) == pytest.approx(max(actual), rel=0.1)
+    foretold = footprint.elements(height, width)
+    for blob in net.blobs:
+        assert foretold[blob] == pytest.approx(net.blobs[blob].count, rel=0.1), blob
 
 
-def test_im2col_buffers_count():
-    """conv1_2 of VGG: 64·3·3 values for each pixel of the padded image."""
+def test_what_is_held_at_once():
+    """FCN-32s' widest step is conv1_2's: 64 channels of the padded image, read and written, beside the image."""
     net = caffe.Net(str(FOLDER / 'voc-fcn32s' / 'deploy.prototxt'), caffe.TEST)
     footprint = Footprint(net)
-    assert max(footprint.elements(500, 500)) == pytest.approx(576 * 698 ** 2, rel=0.01)
-    assert footprint.fits(500, 500, free=16e9) and not footprint.fits(500, 500, free=1e9)
-    assert not footprint.fits(3000, 4000, free=1e15)  # 2³¹ elements are Caffe's limit whatever the memory
-    factor = footprint.scale(3000, 4000, free=16e9)
-    assert 0.1 < factor < 0.5 and footprint.fits(3000 * factor, 4000 * factor, 16e9)
-    assert footprint.scale(10, 10, free=16e9) == 1
+    held = footprint.bytes(500, 500) - (0 if STOCK else WORKSPACE)
+    if STOCK:
+        assert max(footprint.elements(500, 500).values()) == pytest.approx(576 * 698 ** 2, rel=0.01)
+    else:
+        assert held == pytest.approx(4 * (2 * 64 * 698 ** 2 + 3 * 500 ** 2), rel=0.02)
+    assert footprint.fits(500, 500, free=16e9) and not footprint.fits(500, 500, free=0.5e9)
+    assert not footprint.fits(9000, 9000, free=1e15)  # 2³¹ elements are Caffe's limit whatever the memory
+    tiling = Tiling.of(find('voc-fcn32s'))
+    free = 16e9 if STOCK else 2e9
+    side = footprint.tile(tiling, free)
+    assert side % 32 == 0 and footprint.fits(side, side, free) and not footprint.fits(side + 32, side + 32, free)
+    with pytest.raises(UserError, match=r'needs \d\.\d GB for the smallest tiles'):
+        footprint.tile(tiling, free=0.5e9)

@@ -54,7 +54,7 @@ def test_its_own_weights_are_copied_not_widened(tmp_path):
     blobs = arrays(5, 4, 3, 3)
     report = start(net, [([('conv1_1_bgrd', blobs)], '')])
     assert report.copied == ['conv1_1_bgrd'] and (net.params['conv1_1_bgrd'][0].data == blobs[0]).all()
-    with pytest.raises(WeightsError, match='conv1_1_bgrd: weights of shape'):
+    with pytest.raises(WeightsError, match="conv1_1_bgrd's weights of shape"):
         start(net, [([('conv1_1', arrays(5, 4, 3, 3))], '')])
 
 

@@ -162,7 +162,7 @@ def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
 
 def test_a_name_that_comes_twice_is_refused(small):
     fc8 = 'fc8', [np.zeros((5, 6), np.float32), np.zeros(5, np.float32)]
-    with pytest.raises(WeightsError, match='two layers of that name'):
+    with pytest.raises(WeightsError, match='two layers named fc8'):
         transplant(small, [fc8, fc8])
 
 
@@ -177,9 +177,9 @@ def test_suffix_names_the_stream(tmp_path):
 
 
 def test_a_shared_name_with_other_shapes_is_refused(small):
-    with pytest.raises(WeightsError, match=r'fc6: weights of shape \(6, 7\) do not fit \(6, \d+\)'):
+    with pytest.raises(WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32), np.zeros(6, np.float32)])])
-    with pytest.raises(WeightsError, match='fc6: 1 arrays of weights do not fit the 2'):
+    with pytest.raises(WeightsError, match="fc6's 1 arrays of weights do not fit the 2"):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32)])])
 
 

@@ -1,0 +1,69 @@
+// oneDNN 2 and 3 behind one face: 3 dropped operation descriptors.
+#pragma once
+
+#include <dnnl.hpp>
+
+#include "geometry.hpp"
+
+namespace fcn {
+
+using Dims = dnnl::memory::dims;
+using Tag = dnnl::memory::format_tag;
+using Desc = dnnl::memory::desc;
+
+inline const dnnl::engine& cpu() {
+  static const dnnl::engine one(dnnl::engine::kind::cpu, 0);
+  return one;
+}
+
+inline dnnl::stream& stream() {
+  thread_local dnnl::stream one(cpu());
+  return one;
+}
+
+inline Desc float_desc(const Dims& dims, Tag tag) { return Desc(dims, dnnl::memory::data_type::f32, tag); }
+
+// The memory of a convolution's parts, in formats that may be left to oneDNN.
+struct ConvolutionDescs {
+  Desc src, weights, bias, dst;
+};
+
+// How the kernel moves over the image. The rows of padding differ above and below a band of an image.
+struct Window {
+  Window(const Geometry& g, int above, int below)
+      : strides{g.sh, g.sw}, dilates{g.dh - 1, g.dw - 1}, before{above, g.pw}, after{below, g.pw} {}
+  Dims strides, dilates, before, after;
+};
+
+inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm algorithm, const ConvolutionDescs& d,
+                                                              const Window& w, const dnnl::primitive_attr& attr) {
+  // With forward_inference, Winograd's weights come transformed, four times as large.
+  const auto kind = dnnl::prop_kind::forward_training;
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu(), kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after, attr};
+#else
+  return {{kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu()};
+#endif
+}
+
+inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
+    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
+    const dnnl::convolution_forward::primitive_desc& hint) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
+#else
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
+#endif
+}
+
+inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
+    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
+    const dnnl::convolution_forward::primitive_desc& hint) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
+#else
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
+#endif
+}
+
+}  // namespace fcn

@@ -1,0 +1,48 @@
+#include "workspace.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace fcn {
+
+namespace {
+
+constexpr size_t kAlign = 64;
+constexpr size_t kHuge = size_t(2) << 20;
+
+struct Memory {
+  char* data = nullptr;
+  size_t size = 0;
+  ~Memory() { std::free(data); }
+
+  void grow(size_t wanted) {
+    if (wanted <= size) return;
+    std::free(data);
+    size = 0;
+    const size_t rounded = (wanted + kHuge - 1) / kHuge * kHuge;
+    data = static_cast<char*>(std::aligned_alloc(kHuge, rounded));
+    if (!data) throw std::bad_alloc();
+    madvise(data, rounded, MADV_HUGEPAGE);  // Advice: it may go unheeded.
+    size = rounded;
+  }
+};
+
+}  // namespace
+
+std::vector<char*> workspace(const std::vector<size_t>& sizes) {
+  thread_local Memory memory;
+  std::vector<size_t> offsets;
+  size_t total = 0;
+  for (size_t size : sizes) {
+    offsets.push_back(total);
+    total += (size + kAlign - 1) / kAlign * kAlign;
+  }
+  memory.grow(total);
+  std::vector<char*> regions;
+  for (size_t offset : offsets) regions.push_back(memory.data + offset);
+  return regions;
+}
+
+}  // namespace fcn
