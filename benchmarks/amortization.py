@@ -82,7 +82,8 @@ def data_share(name='voc-fcn-googlenet', images=12):
 def report():
     """Both, as a section in Markdown."""
     lines = ['## Whole images against patches', '',
-             '| classifier | outputs of a 500×500 image | at once, s | as patches, s | ratio |', '|---|---|---|---|---|']
+             '| classifier | outputs of a 500×500 image | at once, s | as patches, s | ratio |',
+             '|---|---|---|---|---|']
     for name in ('ilsvrc-alexnet', 'ilsvrc-vgg16', 'ilsvrc-googlenet'):
         side, at_once, patches = grid_against_patches(name)
         lines.append(f'| {name} | {side}×{side} | {at_once:.3f} | {patches:.2f} | {patches / at_once:.1f} |')

@@ -29,6 +29,7 @@ Band band_of_input(const Geometry& g, int first, int rows) {
 
 // Bytes of workspace above which an image is computed in bands: Winograd's transforms of
 // conv2_2 of VGG-16 would take 294 MB, and its input and output in blocks 124 MB more.
+// Half of this is slower, because each band transforms the weights again.
 constexpr size_t kRoom = size_t(160) << 20;
 
 // A convolution in bands of rows, one after another. Winograd works on tiles of 4 rows.
@@ -89,6 +90,7 @@ std::unique_ptr<Convolver> build(const Geometry& g, dnnl::algorithm algorithm, T
   const Band all{0, g.h, 0, g.oh, g.ph, g.ph, 0, g.h};
   auto whole = band_convolver(g, all, algorithm, blocked);
   const int bands = int((whole->room() + kRoom - 1) / kRoom);
+  // At other strides, or with padding wider than the kernel, the rows a band needs are not as reckoned above.
   const bool plain_kernel = g.sh == 1 && g.ph < (g.kh - 1) * g.dh + 1;
   if (bands == 1 || !plain_kernel || g.oh < 8 * bands) return whole;
   try {

@@ -1,7 +1,7 @@
 // Convolution by oneDNN: Winograd for 3×3 kernels, else direct, in blocked layouts.
 // Blobs and weights stay as Caffe lays them out and are reordered at each call, into
-// memory shared by all layers: for weights that costs one pass over them, about half a
-// thousandth of the convolution's own time, and none can ever be stale.
+// memory shared by all layers: for weights that costs one pass over them, about a
+// hundredth of the convolution's own time, and none can ever be stale.
 #include <array>
 #include <string>
 
