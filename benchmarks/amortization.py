@@ -18,19 +18,11 @@ from miniature.generate import generate
 from nets import FOLDER, find, train_net
 from surgery import cast_net, read_spec, start
 
+from .clock import least
+
 SIDE = 500
+TIMES = 5
 BATCH = 20  # patches that the classifier takes at once, as is kind to it
-
-
-def least(work, times=5):
-    """The least seconds of several times, after one to warm up."""
-    work()
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def grid_against_patches(name):
@@ -49,9 +41,9 @@ def grid_against_patches(name):
     whole.blobs['data'].reshape(1, 3, SIDE, SIDE)
     for net in (patches, whole):
         net.blobs['data'].data[...] = rng.normal(0, 50, net.blobs['data'].data.shape)
-    at_once = least(whole.forward)
+    at_once = least(whole.forward, TIMES)
     side = whole.blobs[whole.outputs[0]].shape[2]
-    return side, at_once, least(patches.forward) / BATCH * side ** 2
+    return side, at_once, least(patches.forward, TIMES) / BATCH * side ** 2
 
 
 def data_share(name='voc-fcn-googlenet', images=12):

@@ -6,6 +6,17 @@ import time
 from pathlib import Path
 
 
+def least(work, times):
+    """The least seconds that `work` takes of several times, after one to warm up."""
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
 def measure(work, times):
     """Run `work` once to warm up and `times` times more; print {"seconds", "peak"} as JSON.
 
@@ -13,11 +24,6 @@ def measure(work, times):
     weights and libraries count, what loading them took in passing does not.
     """
     Path('/proc/self/clear_refs').write_text('5')
-    work()
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
+    seconds = least(work, times)
     peak = int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1]) * 1024
-    print(json.dumps({'seconds': min(seconds), 'peak': peak}))
+    print(json.dumps({'seconds': seconds, 'peak': peak}))
