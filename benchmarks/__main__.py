@@ -151,7 +151,8 @@ def machine():
 def heading(rounds, rate, loads, differences):
     """What was measured, where, and how."""
     same = ', '.join(f'{name} {value:.0e}' for name, value in differences.items())
-    return (f"# The engine on the CPU\n\n`python -m benchmarks --rounds {rounds}` at commit {versions()['fcn']} on {time.strftime('%Y-%m-%d')}; "
+    return (f"# The engine on the CPU\n\n`python -m benchmarks --rounds {rounds}` at commit {versions()['fcn']} "
+            f"on {time.strftime('%Y-%m-%d')}; "
             f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
             f"where it says bf16.\nOf {rounds} rounds in turns the least counts; the machine's load average was "
             f"{min(loads):.1f} to {max(loads):.1f}, of which these processes make 2.\nMemory is the process's largest "
