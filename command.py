@@ -1,29 +1,86 @@
 """What the commands share: options, and how a user's mistake ends one."""
 
+import argparse
 import sys
 from pathlib import Path
 
-from errors import UserError
+from errors import UserError, UserErrors
+
+INT32 = 2 ** 31 - 1  # the largest number of Caffe's solver files, and of its seeds' type less a bit
 
 
 def run(main):
     """Call `main` and exit with what it returns, with 2 and one line if the user must mend
     something, or with 130 on Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # What a terminal cannot show must not end us.
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')
     try:
         status = main()
     except KeyboardInterrupt:
         status = 130
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError) as error:
         program = Path(sys.argv[0])
-        print(f'{program.name if program.stem != "__main__" else program.parent.name}: {error}', file=sys.stderr)
+        name = program.name if program.stem != '__main__' else program.parent.name
+        for line in error.lines if isinstance(error, UserErrors) else [error]:
+            words = str(line) or 'there is not enough memory; end other programs, or take smaller images'
+            print(f'{name}: {shortened(printable(words))}', file=sys.stderr)
         status = 2
     sys.exit(status)
+
+
+def printable(text):
+    """`text` in one line: what would start another or steer the terminal, as names of files may, is written out."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
+def shortened(text, most=900):
+    """The beginning and the end of a text longer than `most` characters, as a file's words may be."""
+    return text if len(text) <= most else f'{text[:most // 2]} … {text[-most // 2:]}'
+
+
+def parsed(parser, arguments, intermixed=False):
+    """What an argparse parser makes of the arguments; an empty one ends the program, since it would mean a default."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    for option, value in zip(['', *given], given, strict=False):
+        if value == '' or (value.startswith('--') and value.endswith('=')):
+            where = f' for {option}' if option.startswith('--') else ''
+            parser.error(f'an empty argument{where}, as of a shell variable that is not set; give one or leave it out')
+    return parser.parse_intermixed_args(given) if intermixed else parser.parse_args(given)
+
+
+def whole(least, most=INT32):
+    """The type of an argparse argument that is a whole number from `least` to `most`."""
+    def convert(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f'{text[:40]} is not a whole number from {least} to {most}')
+        return value
+    convert.__name__ = 'whole number'
+    return convert
+
+
+def positive(text):
+    """The type of an argparse argument that is a number above 0, also in Caffe's single precision."""
+    value = float(text)
+    if not 1e-37 < value < 1e38:
+        raise argparse.ArgumentTypeError(f'{text[:40]} is not between 1e-37 and 1e38')
+    return value
+
+
+def folder_for_caffe(text):
+    """The Path of a folder whose name Caffe can be told."""
+    try:
+        str(Path(text).resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f'{printable(text)} is not named in UTF-8; name another folder') from error
+    return Path(text)
 
 
 def add_net_options(parser, weights, several=False):
     """Add --weights, described by `weights`, --gpu and --runs to an argparse parser."""
     parser.add_argument('--weights', metavar='FILE', help=weights, action='append' if several else 'store')
-    parser.add_argument('--gpu', type=int, metavar='ID',
+    parser.add_argument('--gpu', type=whole(-1), metavar='ID',
                         help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)')
-    parser.add_argument('--runs', type=Path, default=Path('runs'), metavar='DIR',
+    parser.add_argument('--runs', type=folder_for_caffe, default='runs', metavar='DIR',
                         help='where run folders lie (default: runs)')

@@ -111,12 +111,16 @@ def _extension(name):
 
 
 def _our_commit():
-    """This repository's commit, with -dirty if files differ from it; None outside a clone."""
+    """This repository's commit, with -dirty if files other than results differ from it; None outside a clone."""
+    def git(*arguments):
+        return subprocess.run(['git', *arguments], cwd=Path(__file__).parent, text=True, capture_output=True)
     try:
-        return subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=Path(__file__).parent, text=True,
-                              capture_output=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        commit = git('describe', '--always')
+    except OSError:  # no git
         return None
+    if commit.returncode:
+        return None
+    return commit.stdout.strip() + '-dirty' * git('diff', '--quiet', 'HEAD', '--', '.', ':!results').returncode
 
 
 def versions():

@@ -5,6 +5,14 @@ class UserError(ValueError):
     """A mistake that the user can mend. Its one line names the file, the value and the mend."""
 
 
+class UserErrors(UserError):
+    """Several mistakes, a line each."""
+
+    def __init__(self, lines):
+        super().__init__('; '.join(map(str, lines)))
+        self.lines = list(lines)
+
+
 def few(names, most=6):
     """The names in one line, only the first of them if there are more than `most`."""
     names = list(map(str, names))

@@ -1,0 +1,49 @@
+"""What the commands' arguments may be, and how a mistake is told."""
+
+import argparse
+
+import pytest
+
+import score
+import solve
+from command import positive, printable, shortened, whole
+from solvers import solver_prototxt
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['--iterations', '1' + '0' * 30], 'is not a whole number from 1 to 2147483647'),
+    (['--batch', '1' + '0' * 12], 'is not a whole number'), (['--seed', '-1'], 'is not a whole number from 0'),
+    (['--seed', str(2 ** 63)], 'is not a whole number'), (['--base-lr', 'inf'], 'is not between'),
+    (['--base-lr', '1e-300'], 'is not between'), (['--gpu', '-5'], 'is not a whole number from -1'),
+    (['--data', ''], 'an empty argument for --data'), (['--weights='], 'an empty argument'),
+    (['--runs', 'a\udcff'], r'a\udcff is not named in UTF-8')])
+def test_impossible_arguments_of_solve(arguments, words, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        solve.parse(arguments)
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments', [['--images', '0'], ['--year', '9' * 30], ['--out', '']])
+def test_impossible_arguments_of_score(arguments):
+    with pytest.raises(SystemExit, match='2'):
+        score.parse(arguments)
+
+
+def test_numbers_within_their_bounds():
+    assert whole(0)('7') == 7 and positive('1e-14') == 1e-14
+    for convert, text in ((whole(1), '0'), (whole(0, 9), '10'), (positive, 'nan'), (positive, '-1')):
+        with pytest.raises(argparse.ArgumentTypeError):
+            convert(text)
+
+
+def test_a_name_starts_no_line_of_its_own():
+    assert shortened('a' * 100) == 'a' * 100 and shortened('a' * 10**6 + 'b', 100) == 'a' * 50 + ' … ' + 'a' * 49 + 'b'
+    assert printable('a\nb\x1b[2J×–\udcff') == r'a\nb\x1b[2J×–\udcff'
+
+
+def test_a_folder_of_any_name_stays_one_string_of_the_solver_file():
+    from caffe.proto import caffe_pb2
+    from google.protobuf import text_format
+    name = 'a"b\\c\nmax_iter: 7\té'
+    solver = text_format.Parse(solver_prototxt('mini-fcn32s', train_net=name), caffe_pb2.SolverParameter())
+    assert solver.train_net == name and solver.max_iter != 7
