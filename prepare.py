@@ -13,7 +13,7 @@ sbd together give VOC's list seg11valid, which its nets are validated on.
 import argparse
 from pathlib import Path
 
-from command import run
+from command import parsed, run
 from errors import UserError
 from preparation import SETS, lock, make
 
@@ -29,7 +29,7 @@ def parse(arguments=None):
         help='an archive, a list or a caffemodel at hand, instead of a download; may be repeated')
     add('--data', type=Path, default=Path('data'), metavar='DIR', help='where data sets lie (default: data)')
     add('--weights', type=Path, default=Path('weights'), metavar='DIR', help='where weights lie (default: weights)')
-    return parser.parse_intermixed_args(arguments)
+    return parsed(parser, arguments, intermixed=True)
 
 
 def prepare_set(args):

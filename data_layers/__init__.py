@@ -2,7 +2,7 @@
 
 A data set is one small class (`voc`, `sbd`, `nyud`, …) that says where its files lie
 and what they hold, and one row in `DATASETS`. Importing this package does not import
-caffe; only `data_layers.layers` does.
+caffe; only `data_layers.layers` and `data_layers.sampling`, Caffe's layers, do.
 """
 
 import json
@@ -12,16 +12,16 @@ from typing import NamedTuple
 from .context import PASCALContext
 from .dataset import SegDataset
 from .images import VOID, DataError, open_image, read_image, read_label
-from .mini import Mini, MiniObjects
+from .mini import Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
 from .nyud import NYUD
 from .palette import voc_palette
 from .sbd import SBD
 from .siftflow import SIFTFlow
 from .voc import VOC
 
-__all__ = ['DATASETS', 'NYUD', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniObjects', 'PASCALContext',
-           'SIFTFlow', 'SegDataset', 'Source', 'dataset_class', 'open_image', 'read_image', 'read_label', 'source_at',
-           'voc_palette']
+__all__ = ['DATASETS', 'NYUD', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniNYUD', 'MiniObjects',
+           'MiniSIFTFlow', 'PASCALContext', 'SIFTFlow', 'SegDataset', 'Source', 'dataset_class', 'open_image',
+           'read_image', 'read_label', 'source_at', 'voc_palette']
 
 
 class ILSVRC(SegDataset):
@@ -85,6 +85,10 @@ DATASETS = {
     'mini': DataSet(Mini, *(Source('Mini', 'data/mini', split) for split in ('train', 'val'))),
     'mini-objects': DataSet(MiniObjects, *(Source('MiniObjects', 'data/mini', split, (('batch', 16),))
                                            for split in ('train', 'val'))),
+    'mini-nyud': DataSet(MiniNYUD, *(Source('MiniNYUD', 'data/mini-nyud', split) for split in TRAINVAL_TEST),
+                         TRAINVAL_TEST),
+    'mini-siftflow': DataSet(MiniSIFTFlow, *(Source('MiniSIFTFlow', 'data/mini-siftflow', split)
+                                             for split in TRAINVAL_TEST), TRAINVAL_TEST, drop_absent=True),
 }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from command import run
+from command import parsed, printable, run
+from files import replacing
 
 from .images import DataError, read_image
 from .palette import voc_palette
@@ -30,17 +31,18 @@ def to_indices(image, path=''):
 
 
 def save_label(label, path):
-    """Write an H×W uint8 label as a palette PNG in the VOC colours."""
+    """Write an H×W uint8 label as a palette PNG in the VOC colours, whole or not at all."""
     image = Image.fromarray(label)
     image.putpalette(voc_palette().tobytes())
-    image.save(path)
+    with replacing(Path(path), durable=False) as partial:
+        image.save(partial)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, metavar='FROM', help='folder of RGB label PNGs')
     parser.add_argument('target', type=Path, metavar='TO', help='folder for the palette PNGs')
-    args = parser.parse_args()
+    args = parsed(parser, None)
     files = sorted(args.source.glob('*.png'))
     if args.source.resolve() == args.target.resolve():
         raise DataError(f'{args.target}: would overwrite the originals; give another folder')
@@ -49,7 +51,7 @@ def main():
     args.target.mkdir(parents=True, exist_ok=True)
     for file in files:
         save_label(to_indices(read_image(file), file), args.target / file.name)
-    print(f'{len(files)} labels in {args.target}')
+    print(f'{len(files)} labels in {printable(args.target)}')
 
 
 if __name__ == '__main__':

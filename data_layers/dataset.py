@@ -4,7 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from errors import UserError
+from files import read_text
+
 from .images import DataError, check_label, read_label
+
+MAX_LIST = 64 << 20  # bytes: the paper's largest list has some hundred thousand
+LONGEST_NAME = 200
 
 
 class SegDataset:
@@ -87,11 +93,14 @@ class SegDataset:
                             '--data names others')
         if not path.is_file():
             raise DataError(f"{path}: no such file, so there is no split '{self.split}' under {self.root}")
-        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
-        names = [line.strip() for line in lines if line.strip()]
+        try:
+            names = read_text(path, MAX_LIST).split('\n')
+        except UserError as error:
+            raise DataError(str(error)) from error
+        names = [name.strip() for name in names if name.strip()]
         if not names:
             raise DataError(f'{path}: the list is empty')
         for name in names:
-            if '/' in name or '\\' in name or name.startswith('.') or '\0' in name:
+            if len(name) > LONGEST_NAME or name.startswith('.') or not name.isprintable() or {*'/\\'} & {*name}:
                 raise DataError(f"{path}: '{name[:80]}' is not the bare name of an example")
         return names

@@ -9,7 +9,6 @@ level or upright, so the camera may be tilted.
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,8 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from tqdm import tqdm
 
-from command import run
+from command import parsed, printable, run
+from files import replacing
 
 from .images import DataError, read_depth
 
@@ -161,12 +161,8 @@ def encode_file(file, target, raw=None, unit=0.001, camera=NYUD_CAMERA):
         hha = encode(depth.astype(np.float64) * unit, missing, camera)
     except DataError as error:
         raise DataError(f'{file}: {error}') from error
-    partial = target.with_name(f'.{target.name}.partial')
-    try:
+    with replacing(target, durable=False) as partial:
         Image.fromarray(hha).save(partial, 'PNG')
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main():
@@ -179,7 +175,7 @@ def main():
                         help="what a depth of 1 means (default: %(default)s, NYUDv2's millimetres)")
     parser.add_argument('--camera', type=float, nargs=4, default=NYUD_CAMERA, metavar=('FX', 'FY', 'CX', 'CY'),
                         help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)")
-    args = parser.parse_args()
+    args = parsed(parser, None)
     check_camera(args.camera)
     if not 0 < args.unit <= FARTHEST:
         raise DataError(f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001')
@@ -193,7 +189,7 @@ def main():
     args.target.mkdir(parents=True, exist_ok=True)
     for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
         encode_file(file, args.target / file.name, args.raw and args.raw / file.name, args.unit, args.camera)
-    print(f'{len(files)} HHA images in {args.target}')
+    print(f'{len(files)} HHA images in {printable(args.target)}')
 
 
 if __name__ == '__main__':

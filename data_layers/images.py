@@ -1,5 +1,6 @@
 """Images and labels, read and checked before Caffe sees a byte of them."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ VOID = 255
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
+PNG_END = b'IEND\xaeB`\x82'  # Pillow does not miss it where a file was cut off after its pixels
 
 
 class DataError(UserError):
@@ -23,10 +25,18 @@ def open_image(path):
     if not path.is_file():
         raise DataError(f'{path}: no such file')
     try:
-        image = Image.open(path)
+        with warnings.catch_warnings():  # of bombs, which are refused below, and of odd metadata
+            warnings.simplefilter('ignore')
+            image = Image.open(path)
     except Exception as error:  # Pillow's readers raise many kinds on bytes they did not expect.
         raise DataError(f'{path}: not an image that Pillow can read ({error})') from error
+    if image.format == 'PNG' and not _ends_with(path, PNG_END):
+        image.close()
+        raise DataError(f'{path}: truncated, the end of a PNG is missing; fetch it again')
     width, height = image.size
+    if min(width, height) < 1:
+        image.close()
+        raise DataError(f'{path}: {width}×{height} has no pixels')
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         image.close()
         raise DataError(f'{path}: {width}×{height} is larger than {MAX_SIDE} a side or '
@@ -34,10 +44,21 @@ def open_image(path):
     return image
 
 
+def _ends_with(path, mark, most=65_536):
+    """Whether `mark` is among the last bytes of a file, `most` of them; programs add to files that have ended."""
+    with path.open('rb') as file:
+        file.seek(max(0, path.stat().st_size - most))
+        return mark in file.read()
+
+
 def _decode(path, convert):
     with open_image(path) as image:
         try:
-            return np.array(convert(image))
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                return np.array(convert(image))
+        except MemoryError as error:
+            raise DataError(f'{path}: there is not enough memory for it; scale it down') from error
         except Exception as error:
             raise DataError(f'{path}: truncated or damaged ({error}); fetch it again') from error
 

@@ -26,4 +26,4 @@ class NYUD(SegDataset):
              'label': 'segmentation/img_{}.mat'}
 
     def read_label(self, path, top):
-        return from_one(read_mat(path, lambda mat: mat['segmentation'], 'segmentation', len(CLASSES)))
+        return from_one(read_mat(path, lambda mat: mat['segmentation'], 'segmentation', len(self.labels[top])))

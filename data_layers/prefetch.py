@@ -9,6 +9,7 @@ since nobody reads the pipe any more.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from errors import UserError
+
+from .augment import augment
 from .images import DataError
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -38,12 +42,17 @@ def order(count, seed, shuffle, position=0):
         epoch, start = epoch + 1, 0
 
 
-def batches(dataset, seed, shuffle, position, batch):
-    """Yield tuples of arrays, `batch` examples stacked along a new first axis."""
+def batches(dataset, seed, shuffle, position, batch, mirror=False, jitter=0):
+    """Yield tuples of arrays, `batch` examples stacked along a new first axis.
+
+    What is drawn for an example depends on the seed, the epoch and the example alone,
+    so that it is the same from whatever position.
+    """
     examples = []
     for epoch, index in order(len(dataset.names), seed, shuffle, position):
         name = dataset.names[index]
-        blobs = dataset.example(name, np.random.default_rng([seed, epoch, index]))
+        rng = np.random.default_rng([seed, epoch, index])
+        blobs = augment(dataset.example(name, rng), dataset.labels, rng, mirror, jitter)
         example = [blobs[top] for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
             raise DataError(f'{name}: {example[0].shape} differs from the {examples[0][0].shape} before it; '
@@ -66,7 +75,7 @@ class Prefetcher:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
         # A session of its own: Ctrl-C is for the parent, which may still want examples.
         self._child = subprocess.Popen(
-            [sys.executable, '-c', 'from data_layers.prefetch import serve; serve()', json.dumps(spec)],
+            [sys.executable, '-P', '-c', 'from data_layers.prefetch import serve; serve()', json.dumps(spec)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
             env=os.environ | {'PYTHONPATH': path})
 
@@ -102,18 +111,22 @@ class Prefetcher:
 def serve():
     """The child's main: write examples until nobody reads them."""
     from . import dataset_class
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # They are for the parent, who may still want examples.
     spec = json.loads(sys.argv[1])
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # A stray print must not land among the bytes.
     try:
         try:
             dataset = dataset_class(spec['dataset'])(spec['root'], spec['split'], spec['tops'])
             dataset.names = limited(dataset.names, spec['limit'])
-            for arrays in batches(dataset, spec['seed'], spec['shuffle'], spec['position'], spec['batch']):
+            for arrays in batches(dataset, spec['seed'], spec['shuffle'], spec['position'], spec['batch'],
+                                  spec.get('mirror', False), spec.get('jitter', 0)):
                 out.write(json.dumps({'shapes': [array.shape for array in arrays]}).encode() + b'\n')
                 for array in arrays:
                     out.write(np.ascontiguousarray(array, np.float32))
                 out.flush()
-        except DataError as error:
+        except (UserError, OSError, MemoryError) as error:
+            error = str(error) or f"{spec['root']}: not enough memory for an example; take smaller images"
             out.write(json.dumps({'error': str(error)}).encode() + b'\n')
             out.flush()
     except BrokenPipeError:

@@ -3,9 +3,8 @@
 import sys
 from pathlib import PureWindowsPath
 
-from scipy.io import loadmat
-
 from data_layers import SBD, VOC
+from data_layers.matlab import load_mat
 from errors import UserError, few
 from files import write_text
 
@@ -61,7 +60,7 @@ def nyud_lists(root, dataset):
     splits = root / 'splits.mat'
     if splits.is_file():
         try:
-            content = loadmat(splits)
+            content = load_mat(splits)
             names = {'trainval': content['trainNdxs'].ravel(), 'test': content['testNdxs'].ravel()}
             names = {split: [str(int(index) + NYUD_OFFSET) for index in indices] for split, indices in names.items()}
         except Exception as error:  # SciPy raises many kinds on damaged files.

@@ -14,7 +14,7 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 from errors import UserError
-from files import flush, write_text
+from files import flush, read_text, write_text
 
 RECORDS = 'checksums.json'
 _NO_RANGES = 33  # curl's exit status where a server cannot resume
@@ -68,9 +68,11 @@ def fetch(url, target, digest=None, check=None, protocols='https'):
 def _recorded(records):
     """{url: digest} of earlier downloads; DigestError if the file is damaged."""
     try:
-        known = json.loads(records.read_text()) if records.is_file() else {}
+        known = json.loads(read_text(records, 1 << 20)) if records.is_file() else {}
         return {str(url): str(digest) for url, digest in known.items()}
-    except (ValueError, AttributeError) as error:
+    except UserError:
+        raise
+    except (ValueError, AttributeError, RecursionError) as error:
         raise DigestError(f'{records}: damaged ({error}); remove it to have checksums recorded anew') from error
 
 
