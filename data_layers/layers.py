@@ -11,6 +11,8 @@ Its `param_str` is a JSON object:
     position   examples to pass over at first, to go on where a run stopped (default 0)
     batch      examples at once, all of one size (default 1)
     limit      read that many examples, evenly spread over the split (default: all)
+    mirror     exchange left and right in half of the examples (default: no)
+    jitter     move examples by up to so many pixels, down and right (default 0)
 
 Tops are inputs, N×C×H×W float32 as data_layers.inputs makes them, and labels, N×1×H×W.
 """
@@ -20,10 +22,12 @@ import json
 from engine import caffe
 
 from . import dataset_class
+from .augment import MAX_JITTER
 from .images import DataError
 from .prefetch import Prefetcher
 
-DEFAULTS = dict(tops=None, seed=1337, position=0, batch=1, limit=None)
+MOST_BATCH = 4096  # examples at once
+DEFAULTS = dict(tops=None, seed=1337, position=0, batch=1, limit=None, mirror=False, jitter=0)
 
 
 class SegDataLayer(caffe.Layer):
@@ -58,7 +62,7 @@ def parse(text, shuffle):
     """The options in a param_str, checked, with defaults filled in; DataError names a wrong one."""
     try:
         given = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"param_str is not JSON ({error}): '{text[:80]}'") from error
     if not isinstance(given, dict):
         raise DataError(f"param_str is not a JSON object: '{text[:80]}'")
@@ -74,13 +78,15 @@ def parse(text, shuffle):
     tops = spec['tops']
     if tops is not None and not (isinstance(tops, list) and tops and all(isinstance(top, str) for top in tops)):
         raise DataError(f"param_str's tops is {tops!r}; it is a list of names")
-    if not isinstance(spec['shuffle'], bool):
-        raise DataError(f"param_str's shuffle is {spec['shuffle']!r}; it is true or false")
-    least = dict(seed=0, position=0, batch=1, limit=1)
-    for key, minimum in least.items():
+    for key in ('shuffle', 'mirror'):
+        if not isinstance(spec[key], bool):
+            raise DataError(f"param_str's {key} is {spec[key]!r}; it is true or false")
+    bounds = dict(seed=(0, 2 ** 63 - 1), position=(0, 2 ** 63 - 1), batch=(1, MOST_BATCH), limit=(1, 2 ** 63 - 1),
+                  jitter=(0, MAX_JITTER))
+    for key, (minimum, most) in bounds.items():
         value = spec[key]
         if key == 'limit' and value is None:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-            raise DataError(f"param_str's {key} is {value!r}; it is a whole number from {minimum}")
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= most:
+            raise DataError(f"param_str's {key} is {repr(value)[:40]}; it is a whole number from {minimum} to {most}")
     return spec

@@ -1,18 +1,24 @@
-"""The miniature: shapes drawn by `python -m miniature`, in the layout of VOC."""
+"""The miniature: shapes drawn by the package `miniature`, in the layouts of VOC, NYUDv2 and SIFT Flow."""
 
 import numpy as np
 
 from .dataset import SegDataset
 from .images import DataError
-from .inputs import Colour
+from .inputs import HHA, Colour, LogDepth
+from .nyud import NYUD
+from .siftflow import GEOMETRIC, SIFTFlow
 from .voc import VOC
+
+OBJECT_SIDE = 104  # pixels, of a picture of one shape
+# To pixels of order one.
+SCALE = 1 / 64
 
 
 class Mini(VOC):
     """Scenes of several shapes, to segment. Its nets learn from drawn weights, not from
     ILSVRC's, and so want pixels of order one."""
 
-    inputs = {'data': Colour((120.0, 120.0, 120.0), 1 / 64)}
+    inputs = {'data': Colour((120.0, 120.0, 120.0), SCALE)}
     labels = {'label': ('background', 'disc', 'ring', 'square', 'triangle', 'star', 'bar')}
 
 
@@ -32,6 +38,24 @@ class MiniObjects(SegDataset):
         if kind not in classes:
             raise DataError(f"{self.root}: example '{name}' is of no class; they are {', '.join(classes)}")
         image = self.image(name)
+        if image.shape[:2] != (OBJECT_SIDE, OBJECT_SIDE):  # The classifier's inner products know no other.
+            raise DataError(f"{self.path('data', name)}: {image.shape[1]}×{image.shape[0]}; pictures of single shapes "
+                            f'are {OBJECT_SIDE}×{OBJECT_SIDE}')
         if self.split == 'train' and rng.random() < 0.5:
             image = image[:, ::-1]
         return {'data': self.inputs['data'].blob(image), 'label': np.array([classes.index(kind)], np.float32)}
+
+
+class MiniNYUD(NYUD):
+    """Rooms in colour and depth, in the layout of NYUDv2. A picture hangs on the wall and shows one of the shapes
+    that stand before it: it takes depth to tell them apart, and colour to see it at all."""
+
+    inputs = {'color': Mini.inputs['data'], 'depth': LogDepth(7.844), 'hha': HHA((120.0, 120.0, 120.0), SCALE)}
+    labels = {'label': ('wall', 'floor', 'picture', 'disc', 'square', 'triangle', 'star')}
+
+
+class MiniSIFTFlow(SIFTFlow):
+    """Landscapes labelled twice, in the layout of SIFT Flow. The same shapes float in the sky, stand and lie."""
+
+    inputs = Mini.inputs
+    labels = {'sem': ('sky', 'field', 'building', 'disc', 'square', 'triangle', 'star'), 'geo': GEOMETRIC}

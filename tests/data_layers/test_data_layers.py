@@ -13,7 +13,7 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import savemat
 
-from data_layers import SBD, VOC, DataError, source_at, voc_palette
+from data_layers import SBD, VOC, DataError, MiniObjects, layers, source_at, voc_palette
 from data_layers.convert import save_label, to_indices
 from data_layers.images import read_image
 from data_layers.inputs import Colour
@@ -259,3 +259,45 @@ def test_the_real_images_pass_every_check(shared):
     for name in dataset.names[::25]:
         image, label = dataset.pair(name)
         assert image.shape[:2] == label.shape
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (b'\xff\xfe', 'no text in UTF-8'), (bytes(50), 'not the bare name'), (b'a\rb\r', 'not the bare name'),
+    (b'x' * 5000, 'not the bare name'), (b'a\n' * (33 << 20), 'larger than 64 MiB')])
+def test_bad_lists_are_refused_in_one_short_line(content, words, voc):
+    (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_bytes(content)
+    with pytest.raises(DataError, match=words) as caught:
+        VOC(voc, 'bad')
+    assert len(str(caught.value)) < 600 and r'bad.txt' in str(caught.value)
+
+
+def test_lists_of_other_systems_are_read(voc):
+    (voc / 'ImageSets' / 'Segmentation' / 'windows.txt').write_bytes(b'\xef\xbb\xbf2007_000000\r\n2007_000001\r\n\r\n')
+    assert VOC(voc, 'windows').names == ['2007_000000', '2007_000001']
+
+
+def test_a_pipe_is_no_image_or_list_and_stops_nothing(voc):
+    for file in (voc / 'JPEGImages' / '2007_000000.jpg', voc / 'ImageSets' / 'Segmentation' / 'train.txt'):
+        dataset = VOC(voc, 'seg11valid')
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(DataError, match='no such file'):
+            read_image(file) if file.suffix == '.jpg' else VOC(voc, 'train')
+        assert dataset.names
+
+
+def test_pictures_of_single_shapes_have_one_size(tmp_path):
+    """Caffe ends the process where a picture does not fit the inner products."""
+    for folder in ('Objects', 'ImageSets/Main'):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new('RGB', (50, 40)).save(tmp_path / 'Objects' / 'ring_0.jpg')
+    (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_text('ring_0\n')
+    with pytest.raises(DataError, match=r'ring_0\.jpg: 50×40; pictures of single shapes are 104×104'):
+        MiniObjects(tmp_path, 'train').example('ring_0', np.random.default_rng(0))
+
+
+@pytest.mark.parametrize('text', [
+    '[' * 100_000, '{"dataset": "VOC", "root": ".", "split": "x", "batch": 1' + '0' * 30 + '}'])
+def test_a_param_str_of_any_depth_or_size(text):
+    with pytest.raises(DataError, match='param_str'):
+        layers.parse(text, False)

@@ -93,7 +93,7 @@ def test_context_maps_459_labels_to_60(data):
 def test_class_lists_have_the_published_lengths():
     lengths = {name: [len(classes) for classes in dataset.labels.values()] for name, dataset in DATASETS.items()}
     assert lengths == {'ilsvrc': [1000], 'voc': [21], 'pascal-context': [60], 'nyud': [40], 'siftflow': [33, 3],
-                       'mini': [7], 'mini-objects': [7]}
+                       'mini': [7], 'mini-objects': [7], 'mini-nyud': [7], 'mini-siftflow': [7, 3]}
 
 
 def test_what_inputs_become():
