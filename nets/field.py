@@ -20,8 +20,10 @@ class Field(NamedTuple):
 
 
 def fields(spec):
-    """{blob: Field} of a NetSpec. Windows and strides must be equal in height and width."""
-    net = text_format.Parse(str(spec.to_proto()), caffe_pb2.NetParameter())
+    """{blob: Field} of a NetSpec or a NetParameter. Windows and strides must be equal in height and width."""
+    net = spec
+    if not isinstance(spec, caffe_pb2.NetParameter):
+        net = text_format.Parse(str(spec.to_proto()), caffe_pb2.NetParameter())
     found = {}
     for layer in net.layer:
         below = [found[name] for name in layer.bottom if name in found]
@@ -49,8 +51,9 @@ def _window(layer):
     """Kernel, stride, pad and dilation of a layer; those of one that looks at single elements otherwise."""
     if layer.type in ('Convolution', 'Deconvolution'):
         param = layer.convolution_param
+        kernel = [param.kernel_h] if param.HasField('kernel_h') else param.kernel_size
         return [values[0] if values else default for values, default in (
-            (param.kernel_size, 1), (param.stride, 1), (param.pad, 0), (param.dilation, 1))]
+            (kernel, 1), (param.stride, 1), (param.pad, 0), (param.dilation, 1))]
     if layer.type == 'Pooling':
         param = layer.pooling_param
         return param.kernel_size, param.stride, param.pad, 1

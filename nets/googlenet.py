@@ -4,7 +4,7 @@ convolutional, without the last average pooling (section 4.1)."""
 from caffe import layers as L
 from caffe import params as P
 
-from .vocabulary import LEARNED, conv_relu, max_pool
+from .vocabulary import FROZEN, LEARNED, conv_relu, max_pool
 
 # Output channels: 1×1; 3×3 reduction and 3×3; 5×5 reduction and 5×5; pooling projection.
 INCEPTIONS = {
@@ -22,7 +22,8 @@ INCEPTIONS = {
 
 class GoogLeNet:
     """GoogLeNet. Its strided kernels are odd, so odd kernels upsample; an even
-    one would land on half a pixel. The taps are the last outputs at each stride."""
+    one would land on half a pixel. The taps are the last outputs at each stride.
+    `param` holds the learning-rate multipliers of all its convolutions."""
 
     taps = {32: 'pool5/drop_7x7_s1', 16: 'inception_4e/output', 8: 'inception_3b/output'}
     # 3×3 pooling by 2 rounds up, so a score upsampled to a tap is never smaller than it.
@@ -33,6 +34,9 @@ class GoogLeNet:
     score_lr = 10
     input_size = 224
 
+    def __init__(self, param=LEARNED):
+        self.param = param
+
     @staticmethod
     def upsampling_kernel(factor):
         return 2 * factor - 1
@@ -41,7 +45,7 @@ class GoogLeNet:
         """conv1/7x7_s2 … inception_5b/output added to NetSpec `n`; returns the last."""
         def conv(name, bottom, *options, **more):
             folder, _, leaf = name.partition('/')
-            n[name], n[f'{folder}/relu_{leaf}'] = conv_relu(bottom, *options, **more)
+            n[name], n[f'{folder}/relu_{leaf}'] = conv_relu(bottom, *options, param=self.param, **more)
             return n[f'{folder}/relu_{leaf}']
 
         top = conv('conv1/7x7_s2', bottom, 64, 7, stride=2, pad=pad)
@@ -80,3 +84,4 @@ class GoogLeNet:
 
 
 GOOGLENET = GoogLeNet()
+GOOGLENET_FROZEN = GoogLeNet(FROZEN)

@@ -10,8 +10,20 @@ from errors import UserError
 
 from . import heads
 from .alexnet import ALEXNET
-from .googlenet import GOOGLENET
-from .vgg import MINI, VGG16, VGG16_BGRD, VGG16_FROZEN, VGG16_TO_POOL3, VGG16_TO_POOL4, VGG19
+from .googlenet import GOOGLENET, GOOGLENET_FROZEN
+from .vgg import (
+    MINI,
+    MINI_BGRD,
+    MINI_FROZEN,
+    MINI_TO_POOL3,
+    MINI_TO_POOL4,
+    VGG16,
+    VGG16_BGRD,
+    VGG16_FROZEN,
+    VGG16_TO_POOL3,
+    VGG16_TO_POOL4,
+    VGG19,
+)
 
 
 class Net(NamedTuple):
@@ -22,7 +34,8 @@ class Net(NamedTuple):
     `max_iter` are its numbers for this net. `url` is where its weights are published;
     a net without `max_iter` is fetched from there, not trained. `inputs` are those of the
     data set that it sees, if not all, and `fusion` says where they join: early, as channels
-    of one image, or late, as scores. `published` is its mean IU in percent as the authors, or others with
+    of one image, or late, as scores. `learns` are the labels of the data set that it is to score, if
+    not all. `published` is its mean IU in percent as the authors, or others with
     their weights, report it.
     """
 
@@ -37,6 +50,7 @@ class Net(NamedTuple):
     url: str | None = None
     inputs: tuple | None = None
     fusion: str | None = None
+    learns: tuple | None = None
 
     @property
     def parents(self):
@@ -83,6 +97,8 @@ NETS = {
 
     # What the paper compares them with (sections 4.1 to 4.3).
     'voc-fcn32s-fixed': Net(VGG16_FROZEN, heads.fcn32s, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000, published=45.4),
+    'voc-fcn32s-fixed-googlenet': Net(GOOGLENET_FROZEN, heads.fcn32s, 'voc', 'ilsvrc-googlenet', 'heavy', 5e-5,
+                                      100_000),
     'voc-fcn-pool4': Net(VGG16_TO_POOL4, heads.pool4_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
     'voc-fcn-pool3': Net(VGG16_TO_POOL3, heads.pool3_alone, 'voc', 'ilsvrc-vgg16', 'heavy', 1e-10, 100_000),
     'voc-fcn32s-lower-lr': Net(VGG16, heads.fcn32s, 'voc', 'voc-fcn32s', 'heavy', 1e-12, 100_000),
@@ -128,12 +144,49 @@ NETS = {
                            url=_BERKELEY('siftflow-fcn16s-heavy')),
     'siftflow-fcn8s': Net(VGG16, heads.fcn8s, 'siftflow', 'siftflow-fcn16s', 'heavy', 1e-12, 300_000,
                           url=_BERKELEY('siftflow-fcn8s-heavy')),
+    # One labelling alone, to compare with both at once.
+    'siftflow-fcn32s-sem': Net(VGG16, heads.fcn32s, 'siftflow', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
+                               learns=('sem',)),
+    'siftflow-fcn16s-sem': Net(VGG16, heads.fcn16s, 'siftflow', 'siftflow-fcn32s-sem', 'heavy', 1e-12, 300_000,
+                               learns=('sem',)),
+    'siftflow-fcn32s-geo': Net(VGG16, heads.fcn32s, 'siftflow', 'ilsvrc-vgg16', 'heavy', 1e-10, 300_000,
+                               learns=('geo',)),
+    'siftflow-fcn16s-geo': Net(VGG16, heads.fcn16s, 'siftflow', 'siftflow-fcn32s-geo', 'heavy', 1e-12, 300_000,
+                               learns=('geo',)),
 
     # The miniature: a small VGG that learns to classify shapes, then the stages of Table 2.
     'mini-vgg': Net(MINI, None, 'mini-objects', None, 'miniature', 1e-2, 600),
     'mini-fcn32s': Net(MINI, heads.fcn32s, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
     'mini-fcn16s': Net(MINI, heads.fcn16s, 'mini', 'mini-fcn32s', 'miniature', 5e-7, 800),
     'mini-fcn8s': Net(MINI, heads.fcn8s, 'mini', 'mini-fcn16s', 'miniature', 5e-7, 800),
+    'mini-fcn32s-fixed': Net(MINI_FROZEN, heads.fcn32s, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
+    'mini-fcn-pool4': Net(MINI_TO_POOL4, heads.pool4_alone, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
+    'mini-fcn-pool3': Net(MINI_TO_POOL3, heads.pool3_alone, 'mini', 'mini-vgg', 'miniature', 5e-7, 1600),
+    # FCN-16s learns at the rate of 32s here, so the lower rate is only to be compared with it in length.
+    'mini-fcn32s-lower-lr': Net(MINI, heads.fcn32s, 'mini', 'mini-fcn32s', 'miniature', 5e-9, 800),
+    # Its rooms: the five inputs of Table 4.
+    'mini-nyud-fcn32s-color': Net(MINI, heads.fcn32s, 'mini-nyud', 'mini-vgg', 'miniature', 5e-7, 1600,
+                                  inputs=('color',)),
+    'mini-nyud-fcn32s-color-d': Net(MINI_BGRD, heads.fcn32s, 'mini-nyud', 'mini-vgg', 'miniature', 5e-7, 1600,
+                                    inputs=('color', 'depth'), fusion='early'),
+    'mini-nyud-fcn32s-hha': Net(MINI, heads.fcn32s, 'mini-nyud', 'mini-vgg', 'miniature', 5e-7, 1600,
+                                inputs=('hha',)),
+    'mini-nyud-fcn32s-color-hha': Net(MINI, heads.fcn32s, 'mini-nyud',
+                                      {'mini-nyud-fcn32s-color': 'color', 'mini-nyud-fcn32s-hha': 'hha'},
+                                      'miniature', 5e-7, 800, inputs=('color', 'hha'), fusion='late'),
+    'mini-nyud-fcn16s-color-hha': Net(MINI, heads.fcn16s, 'mini-nyud', 'mini-nyud-fcn32s-color-hha', 'miniature',
+                                      5e-7, 800, inputs=('color', 'hha'), fusion='late'),
+    # Its landscapes: both labellings at once, and each alone (Table 5).
+    'mini-siftflow-fcn32s': Net(MINI, heads.fcn32s, 'mini-siftflow', 'mini-vgg', 'miniature', 5e-7, 1600),
+    'mini-siftflow-fcn16s': Net(MINI, heads.fcn16s, 'mini-siftflow', 'mini-siftflow-fcn32s', 'miniature', 5e-7, 800),
+    'mini-siftflow-fcn32s-sem': Net(MINI, heads.fcn32s, 'mini-siftflow', 'mini-vgg', 'miniature', 5e-7, 1600,
+                                    learns=('sem',)),
+    'mini-siftflow-fcn16s-sem': Net(MINI, heads.fcn16s, 'mini-siftflow', 'mini-siftflow-fcn32s-sem', 'miniature',
+                                    5e-7, 800, learns=('sem',)),
+    'mini-siftflow-fcn32s-geo': Net(MINI, heads.fcn32s, 'mini-siftflow', 'mini-vgg', 'miniature', 5e-7, 1600,
+                                    learns=('geo',)),
+    'mini-siftflow-fcn16s-geo': Net(MINI, heads.fcn16s, 'mini-siftflow', 'mini-siftflow-fcn32s-geo', 'miniature',
+                                    5e-7, 800, learns=('geo',)),
 }
 
 

@@ -78,3 +78,8 @@ VGG16_BGRD = VGG(first='conv1_1_bgrd')
 # The same shape at a hundredth of the cost, for the miniature.
 MINI = VGG(convs=(1, 1, 2, 2, 2), widths=(16, 32, 48, 64, 96), fc=128, fc6_kernel=4, pad=50, input_size=104,
            dropout=0.2)
+# And cut or frozen as VGG-16 is for the ablations.
+MINI_FROZEN = MINI._replace(param=FROZEN)
+MINI_TO_POOL4 = MINI._replace(convs=MINI.convs[:4], widths=MINI.widths[:4], fc=0)
+MINI_TO_POOL3 = MINI._replace(convs=MINI.convs[:3], widths=MINI.widths[:3], fc=0)
+MINI_BGRD = MINI._replace(first='conv1_1_bgrd')

@@ -100,6 +100,19 @@ def mean(scores):
     return L.Eltwise(*scores, operation=P.Eltwise.SUM, coeff=[1 / len(scores)] * len(scores))
 
 
-def softmax_loss(scores, label, normalize=False):
-    """Per-pixel softmax loss, summed over the image unless `normalize`; 255 is void."""
-    return L.SoftmaxWithLoss(scores, label, loss_param=dict(normalize=normalize, ignore_label=255))
+def softmax_loss(scores, label, normalize=False, weight=1):
+    """Per-pixel softmax loss, summed over the image unless `normalize`, times `weight`; 255 is void."""
+    options = dict(loss_weight=weight) if weight != 1 else {}
+    return L.SoftmaxWithLoss(scores, label, loss_param=dict(normalize=normalize, ignore_label=255), **options)
+
+
+def weighted_loss(scores, label, matrix, normalize=False, weight=1):
+    """The same, each pixel's times the weight of its class (sections 3.4 and 4.3).
+
+    The weights are the diagonal of the C×C BlobProto in the file `matrix`; with `normalize` the
+    sum is divided by the pixels' number, not by their weights. Caffe has this layer for the CPU alone.
+    """
+    mode = P.Loss.VALID if normalize else P.Loss.BATCH_SIZE
+    options = dict(loss_weight=weight) if weight != 1 else {}
+    return L.InfogainLoss(scores, label, infogain_loss_param=dict(source=str(matrix)),
+                          loss_param=dict(normalization=mode, ignore_label=255), **options)

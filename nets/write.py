@@ -1,5 +1,6 @@
 """From a row of the table to prototxts: the nets to train, to validate and to deploy."""
 
+import json
 from pathlib import Path
 
 from caffe import NetSpec
@@ -9,26 +10,49 @@ from data_layers import DATASETS
 from files import write_text
 
 from .table import find
-from .vocabulary import Stream, softmax_loss
+from .vocabulary import Stream, softmax_loss, weighted_loss
 
 FOLDER = Path(__file__).resolve().parent
 
 
-def train_net(row, source):
-    """NetSpec of a row that learns from `source`, a data_layers.Source."""
-    dataset = DATASETS[row.data]
-    tops = (*input_tops(row).values(), *dataset.labels)
-    chosen = {'tops': [*input_tops(row), *dataset.labels]} if row.inputs else {}
+def train_net(row, source, sampling=None, matrices=None):
+    """NetSpec of a row that learns from `source`, a data_layers.Source.
+
+    `sampling` holds the options of data_layers.sampling, to learn from a share of the
+    cells; `matrices` the file of each label's class weights, to balance the classes.
+    """
+    dataset, names = DATASETS[row.data], labels_of(row)
+    tops = (*input_tops(row).values(), *names)
+    chosen = {'tops': [*input_tops(row), *names]} if row.inputs or row.learns else {}
     n = NetSpec()
     blobs = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=source.param_str(**chosen),
                      ntop=len(tops))
     for top, blob in zip(tops, blobs, strict=True):
         n[top] = blob
+    labels, weight = {label: n[label] for label in names}, 1
+    if sampling:
+        labels = _sampled(n, labels, sampling)
+        # Caffe takes the mean of a batch's gradients. A batch that grew by 1/p for as many
+        # cells would weigh p times as much, if the loss sums them.
+        weight = 1 if row.normalize else 1 / sampling['p']
     for label, scores in _scores(n, row).items():
         # The first label's loss is plain `loss`, as published nets have it.
-        name = 'loss' if label == next(iter(dataset.labels)) else f'loss{_suffix(dataset, label)}'
-        n[name] = softmax_loss(scores, n[label], row.normalize)
+        name = 'loss' if label == next(iter(names)) else f'loss{_suffix(dataset, label)}'
+        if matrices:
+            n[name] = weighted_loss(scores, labels[label], matrices[label], row.normalize, weight)
+        else:
+            n[name] = softmax_loss(scores, labels[label], row.normalize, weight)
     return n
+
+
+def _sampled(n, labels, sampling):
+    """The labels, {name: top}, with cells ignored at random (section 3.4)."""
+    names = [f'{label}_sampled' for label in labels]
+    tops = L.Python(*labels.values(), module='data_layers.sampling', layer='SamplingLayer',
+                    param_str=json.dumps(sampling), ntop=len(names))
+    for name, top in zip(names, tops if len(names) > 1 else [tops], strict=True):
+        n[name] = top
+    return {label: n[name] for label, name in zip(labels, names, strict=True)}
 
 
 def deploy_net(row):
@@ -50,20 +74,26 @@ def input_tops(row):
     return {name: name if len(inputs) > 1 else 'data' for name in inputs}
 
 
+def labels_of(row):
+    """{label: its class names} of what a row scores."""
+    labels = DATASETS[row.data].labels
+    return {label: labels[label] for label in row.learns or labels}
+
+
 def score_tops(row):
     """The blob that scores the classes of each label of a row."""
     dataset = DATASETS[row.data]
-    return {label: f'score{_suffix(dataset, label)}' for label in dataset.labels}
+    return {label: f'score{_suffix(dataset, label)}' for label in labels_of(row)}
 
 
 def _suffix(dataset, label):
-    """What tells a label's layers apart in a net of several labels."""
+    """What tells a label's layers apart on a data set of several; a net that learns one alone names them as both do."""
     return f'_{label}' if len(dataset.labels) > 1 else ''
 
 
 def _scores(n, row):
     """Add trunk and heads; return the scores of each label."""
-    labels = DATASETS[row.data].labels
+    labels = labels_of(row)
     tops = list(input_tops(row).values())
     if row.head is None:
         (label, classes), = labels.items()

@@ -122,6 +122,18 @@ def test_sift_flow_has_two_heads_on_one_trunk():
     assert sum(layer.type == 'Convolution' for layer in layers.values()) == 15 + 6
 
 
+@pytest.mark.parametrize('label', ['sem', 'geo'])
+def test_one_labelling_alone_is_what_both_share_of_it(label):
+    other, = {'sem', 'geo'} - {label}
+    both = {name: layer for name, layer in layers_of('siftflow-fcn16s').items() if f'_{other}' not in name}
+    alone = layers_of(f'siftflow-fcn16s-{label}')
+    assert list(alone['data'].top) == ['data', label]
+    assert json.loads(alone['data'].python_param.param_str)['tops'] == ['data', label]
+    assert list(alone['loss'].bottom) == [f'score_{label}', label]
+    assert set(alone) == {*both, 'loss'} - {'loss_geo'}
+    assert all(layer == both[name] for name, layer in alone.items() if name not in ('data', 'loss'))
+
+
 def test_late_fusion_averages_two_whole_streams():
     layers = layers_of('nyud-fcn32s-color-hha')
     one = [name for name, layer in layers_of('nyud-fcn32s-color').items()
