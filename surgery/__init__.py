@@ -2,7 +2,8 @@
 
 `cast` reshapes fully connected layers to convolutions, `transplant` copies by name,
 `widen` gives filters a channel more, `interp` makes deconvolutions bilinear, and `start`
-does all of it. `python -m surgery` does it to files.
+does all of it. `rarefy` removes subsampling and dilates what follows; `shift_and_stitch` is
+what that is equal to. `python -m surgery` does it to files.
 """
 
 import engine  # noqa: F401  (readies caffe for import)
@@ -10,10 +11,14 @@ import engine  # noqa: F401  (readies caffe for import)
 from .caffemodel import WeightsError, read_weights, write_weights
 from .cast import cast, cast_net, read_spec
 from .fill import bilinear, gaussian, interp, widen
+from .rarefy import RarefyError, rarefy, subsampling, until
+from .stitch import inside, interlace, shift_and_stitch
 from .transplant import Report, start, transplant, weights_and_stream
+from .trial import load
 
-__all__ = ['Report', 'WeightsError', 'bilinear', 'cast', 'cast_net', 'gaussian', 'interp', 'read_spec',
-           'read_weights', 'save', 'start', 'transplant', 'weights_and_stream', 'widen', 'write_weights']
+__all__ = ['RarefyError', 'Report', 'WeightsError', 'bilinear', 'cast', 'cast_net', 'gaussian', 'inside', 'interlace',
+           'interp', 'load', 'rarefy', 'read_spec', 'read_weights', 'save', 'shift_and_stitch', 'start', 'subsampling',
+           'transplant', 'until', 'weights_and_stream', 'widen', 'write_weights']
 
 
 def save(net, path):

@@ -2,24 +2,36 @@
 
     python -m surgery init NET OUT --weights FILE   starting weights of a net of nets/table.py
     python -m surgery cast PROTOTXT FILE OUT        a classifier made fully convolutional
+    python -m surgery rarefy PROTOTXT OUT           its subsampling removed, what follows dilated
 
 `init` prints what was copied, cast, left and filled. `cast` writes OUT.prototxt and
-OUT.caffemodel.
+OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the net has already.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
-import caffe
 from google.protobuf import text_format
 
-from command import run
+from command import parsed, printable, run, whole
 from errors import few
-from files import write_text
+from files import check_writable, write_text
 from nets import FOLDER, find
 
-from . import WeightsError, cast_net, read_spec, save, start, transplant, weights_and_stream
+from . import (
+    RarefyError,
+    WeightsError,
+    cast_net,
+    load,
+    rarefy,
+    read_spec,
+    save,
+    start,
+    subsampling,
+    transplant,
+    until,
+    weights_and_stream,
+)
 
 
 def parse(arguments=None):
@@ -33,12 +45,20 @@ def parse(arguments=None):
                       help='caffemodel to take weights from; several may be given, each for the stream it names')
     init.add_argument('--init-missing', action='store_true',
                       help='draw what the files lack from Gaussians')
-    init.add_argument('--seed', type=int, default=1337, help='of the Gaussians')
+    init.add_argument('--seed', type=whole(0), default=1337, help='of the Gaussians')
     fully = commands.add_parser('cast', help='make a classifier fully convolutional')
     fully.add_argument('net', metavar='PROTOTXT', help="the classifier's deploy prototxt, or a net's name")
     fully.add_argument('weights', metavar='FILE', help='its caffemodel')
     fully.add_argument('out', type=Path, metavar='OUT', help='path without ending')
-    return parser.parse_args(arguments)
+    rare = commands.add_parser('rarefy', help='remove subsampling and dilate what follows')
+    rare.add_argument('net', metavar='PROTOTXT', help="a fully convolutional net's deploy prototxt, or a net's name")
+    rare.add_argument('out', type=Path, metavar='OUT', help='prototxt to write')
+    rare.add_argument('--layers', type=lambda text: text.split(','), metavar='NAME,…',
+                      help='whose strides go (default: all that subsample)')
+    rare.add_argument('--top', metavar='BLOB', help='where the net is to end, before it upsamples')
+    rare.add_argument('--batch', action='store_true',
+                      help='dilate nothing: end in a batch of subsampled versions')
+    return parsed(parser, arguments)
 
 
 def prototxt_of(net):
@@ -49,14 +69,18 @@ def prototxt_of(net):
     return FOLDER / net / 'deploy.prototxt'
 
 
-def load(path):
-    """The caffe.Net of a prototxt that parses."""
-    read_spec(path)
-    return caffe.Net(str(path), caffe.TEST)
+def check_outputs(*files, inputs):
+    """WeightsError if a file to write is one to read, or cannot be written."""
+    for file in files:
+        if clash := [source for source in inputs if Path(source).resolve() == file.resolve()]:
+            raise WeightsError(f'{file}: would overwrite {clash[0]}; give another OUT')
+        check_writable(file)
 
 
 def init(args):
-    net = load(prototxt_of(args.net))
+    path = prototxt_of(args.net)
+    check_outputs(args.out, inputs=[path, *(file for file, _ in map(weights_and_stream, args.weights))])
+    net = load(read_spec(path), path)
     report = start(net, list(map(weights_and_stream, args.weights)), args.init_missing, args.seed)
     print(report)
     if report.missing:
@@ -66,14 +90,14 @@ def init(args):
 
 def cast(args):
     path = prototxt_of(args.net)
-    if path.resolve() == args.out.with_name(f'{args.out.name}.prototxt').resolve():
-        raise WeightsError(f'{args.out}: would overwrite {path}; give another OUT')
-    spec = cast_net(load(path), read_spec(path))
     prototxt, caffemodel = (args.out.with_name(args.out.name + end) for end in ('.prototxt', '.caffemodel'))
-    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
-        file.write(text_format.MessageToString(spec))
-        file.flush()
-        net = caffe.Net(file.name, caffe.TEST)
+    check_outputs(prototxt, caffemodel, inputs=[path, args.weights])
+    spec = read_spec(path)
+    try:
+        spec = cast_net(load(spec, path), spec)
+    except WeightsError as error:
+        raise WeightsError(str(error) if str(path) in str(error) else f'{path}: {error}') from error
+    net = load(spec, f'{path}, cast')
     report = transplant(net, args.weights)
     print(report)
     if report.missing:
@@ -82,10 +106,25 @@ def cast(args):
     write_text(prototxt, text_format.MessageToString(spec))
 
 
+def rarefied(args):
+    path = prototxt_of(args.net)
+    check_outputs(args.out, inputs=[path])
+    spec = read_spec(path)
+    try:
+        if args.top:
+            spec = until(spec, args.top)
+        removed = args.layers or list(subsampling(spec))
+        result = rarefy(spec, removed, args.batch)
+    except RarefyError as error:
+        raise RarefyError(f'{path}: {error}') from error
+    write_text(args.out, text_format.MessageToString(result))
+    print(f'{"stride 1":>12}  {", ".join(removed)}')
+
+
 def main(arguments=None):
     args = parse(arguments)
-    {'init': init, 'cast': cast}[args.command](args)
-    print(args.out)
+    {'init': init, 'cast': cast, 'rarefy': rarefied}[args.command](args)
+    print(printable(args.out))
 
 
 if __name__ == '__main__':

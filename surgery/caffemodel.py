@@ -7,13 +7,14 @@ field numbers) and the floats are views of the mapped file.
 """
 
 import mmap
-import os
+import re
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from errors import UserError
+from files import replacing
 
 # Field numbers in caffe.proto. Old files hold V1LayerParameter messages in `layers`.
 _LAYER, _V1_LAYER = 100, 2
@@ -21,6 +22,10 @@ _NAME, _TYPE, _BLOBS = 1, 2, 7
 _V1_NAME, _V1_BLOBS = 4, 6
 _LEGACY_DIMS, _DATA, _SHAPE = (1, 2, 3, 4), 5, 7
 _DIM = 1
+_ANNOUNCED = rb'(\d{1,9}) layers'  # the name of a net that we wrote
+
+_LARGEST = 2 ** 31 - 1  # bytes: protobuf, and so Caffe, reads no larger file
+_MOST_FIELDS = 1 << 20  # of one message; a net has some hundred layers, and floats come packed
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -40,20 +45,27 @@ def read_weights(path):
         raise WeightsError(f'{path}: no such file')
     if path.stat().st_size == 0:
         raise WeightsError(f'{path}: empty')
+    if path.stat().st_size > _LARGEST:
+        raise WeightsError(f'{path}: is larger than the 2 GiB that a caffemodel can have; give another file')
     with path.open('rb') as file:
         if file.read(8) == b'\x89HDF\r\n\x1a\n':
             raise WeightsError(f'{path}: an HDF5 file; save it as a binary caffemodel with net.save()')
         buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    found = False
+    found, count, announced = False, 0, None
     try:
         for number, value in _fields(buffer):
+            if number == _NAME and isinstance(value, memoryview) and (match := re.fullmatch(_ANNOUNCED, bytes(value))):
+                announced = int(match[1])
             if number in (_LAYER, _V1_LAYER) and isinstance(value, memoryview):
+                count += 1
                 name, blobs = _layer(value, *((_NAME, _BLOBS) if number == _LAYER else (_V1_NAME, _V1_BLOBS)))
                 if blobs:
                     found = True
                     yield name, blobs
-    except (IndexError, ValueError, struct.error) as error:
+    except (IndexError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise WeightsError(f'{path}: damaged or truncated, or no caffemodel ({error}); fetch it again') from error
+    if announced not in (None, count):
+        raise WeightsError(f'{path}: truncated, {count} of its {announced} layers are left; make it again')
     if not found:
         raise WeightsError(f'{path}: holds no layer with weights')
 
@@ -61,36 +73,31 @@ def read_weights(path):
 def write_weights(path, layers):
     """Write (name, type, list of arrays) triples as a caffemodel that any Caffe reads.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. The name of its net says how many layers
+    there are: a file cut off between two would else be a shorter one.
     """
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        with partial.open('wb') as file:
-            for name, kind, blobs in layers:
-                arrays = [np.ascontiguousarray(blob, np.float32) for blob in blobs]
-                heads = [_blob_head(array) for array in arrays]
-                sizes = [len(head) + array.nbytes for head, array in zip(heads, arrays, strict=True)]
-                start = _bytes_field(_NAME, name.encode()) + _bytes_field(_TYPE, kind.encode())
-                tags = [_tag(_BLOBS, _BYTES) + _varint(size) for size in sizes]
-                file.write(_tag(_LAYER, _BYTES) + _varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
-                for tag, head, array in zip(tags, heads, arrays, strict=True):
-                    file.write(tag + head)
-                    file.write(array.data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    path, layers = Path(path), list(layers)
+    with replacing(path) as partial, partial.open('wb') as file:
+        file.write(_bytes_field(_NAME, b'%d layers' % len(layers)))
+        for name, kind, blobs in layers:
+            arrays = [np.ascontiguousarray(blob, np.float32) for blob in blobs]
+            heads = [_blob_head(array) for array in arrays]
+            sizes = [len(head) + array.nbytes for head, array in zip(heads, arrays, strict=True)]
+            start = _bytes_field(_NAME, name.encode()) + _bytes_field(_TYPE, kind.encode())
+            tags = [_tag(_BLOBS, _BYTES) + _varint(size) for size in sizes]
+            file.write(_tag(_LAYER, _BYTES) + _varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
+            for tag, head, array in zip(tags, heads, arrays, strict=True):
+                file.write(tag + head)
+                file.write(array.data)
 
 
 def _layer(buffer, name_field, blobs_field):
     name, blobs = '', []
     for number, value in _fields(buffer):
         if number == name_field:
-            name = bytes(value).decode()
+            name = bytes(_message(value)).decode()
         elif number == blobs_field:
-            blobs.append(_blob(value))
+            blobs.append(_blob(_message(value)))
     return name, blobs
 
 
@@ -98,15 +105,22 @@ def _blob(buffer):
     shape, legacy, chunks = None, {}, []
     for number, value in _fields(buffer):
         if number == _SHAPE:
-            shape = [dim for field, dims in _fields(value) if field == _DIM for dim in _dims(dims)]
+            shape = [dim for field, dims in _fields(_message(value)) if field == _DIM for dim in _dims(dims)]
         elif number in _LEGACY_DIMS:
             legacy[number] = value
         elif number == _DATA:  # packed, or one four-byte field a float
-            chunks.append(np.frombuffer(value, '<f4'))
+            chunks.append(np.frombuffer(_message(value), '<f4'))
     data = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, '<f4')])
     if shape is None:
         shape = [legacy.get(number, 1) for number in _LEGACY_DIMS]
     return data.reshape(shape)
+
+
+def _message(value):
+    """`value`, which must be bytes: of a number, bytes() would make as many zeros."""
+    if isinstance(value, int):
+        raise ValueError('a number where bytes should be')
+    return value
 
 
 def _dims(value):
@@ -122,10 +136,13 @@ def _dims(value):
 
 def _fields(buffer):
     """Yield (field number, value) of a message; bytes and fixed-size values are memoryviews."""
-    at = 0
+    at = count = 0
     while at < len(buffer):
         key, at = _read_varint(buffer, at)
         number, kind = key >> 3, key & 7
+        count += 1
+        if number == 0 or count > _MOST_FIELDS:
+            raise ValueError(f'field {number}, the {count}th' if count > 1 else f'field {number}')
         if kind == _VARINT:
             value, at = _read_varint(buffer, at)
             yield number, value

@@ -6,9 +6,13 @@ import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from errors import few
+from errors import UserError, few
+from files import read_text
 
 from .caffemodel import WeightsError
+
+MAX_PROTOTXT = 4 << 20  # bytes: the largest of the paper's nets has some thousand
+OURS = 'data_layers.layers', 'SegDataLayer'  # the one Python layer that a prototxt may ask for
 
 
 def cast(blob, shape):
@@ -19,7 +23,7 @@ def cast(blob, shape):
     outputs differ.
     """
     shape = tuple(shape)
-    if blob.size != np.prod(shape) or shape[0] not in (blob.shape[0], modern(blob.shape)[0]):
+    if blob.size != np.prod(shape) or shape[:1] not in (blob.shape[:1], modern(blob.shape)[:1]):
         raise WeightsError(f'weights of shape {tuple(blob.shape)} do not fit {shape}')
     return blob.reshape(shape)
 
@@ -46,7 +50,9 @@ def cast_net(net, spec):
         if layer.type != 'InnerProduct':
             continue
         old = layer.inner_product_param
-        shape = net.blobs[layer.bottom[0]].data.shape
+        if old.transpose or old.axis != 1:
+            raise WeightsError(f"layer '{layer.name}' is transposed or takes another axis than 1, and cannot be cast")
+        shape = tuple(net.blobs[layer.bottom[0]].shape)  # not of .data, which would be allocated
         kernel = shape[2:] if len(shape) == 4 else (1, 1)
         layer.type = 'Convolution'
         layer.convolution_param.num_output = old.num_output
@@ -57,17 +63,30 @@ def cast_net(net, spec):
 
 
 def read_spec(path):
-    """The NetParameter in a prototxt; WeightsError if it is none."""
+    """The NetParameter in a prototxt; WeightsError if it is none.
+
+    What is read here may come from anyone: layers that write files or run other
+    modules than ours are refused.
+    """
     spec = caffe_pb2.NetParameter()
     try:
-        with open(path, encoding='utf-8') as file:
-            text_format.Merge(file.read(), spec)
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise WeightsError(f'{path}: no prototxt of a net ({error})') from error
+        text_format.Merge(read_text(path, MAX_PROTOTXT), spec)
+    except (UserError, OSError) as error:
+        raise WeightsError(str(error)) from error
+    except (ValueError, RecursionError, text_format.ParseError) as error:
+        words = ' '.join(str(error).split())
+        raise WeightsError(f'{path}: no prototxt of a net ({words[:160]}{"…" * (len(words) > 160)})') from error
+    if not (spec.layer or spec.layers):
+        raise WeightsError(f'{path}: holds no layer; give the prototxt of a net')
     if spec.layers:
         raise WeightsError(f'{path}: written for Caffe before 2014 (layers, not layer); use one of nets/ilsvrc-*, '
                            "or upgrade it with Caffe's upgrade_net_proto_text")
-    usable = set(caffe.layer_type_list()) - {'Data', 'ImageData', 'WindowData'}
+    usable = set(caffe.layer_type_list()) - {'Data', 'ImageData', 'WindowData', 'HDF5Output'}
     if unknown := sorted({layer.type for layer in spec.layer} - usable):
         raise WeightsError(f'{path}: no layer of type {few(unknown)} can be had here; give a deploy prototxt')
+    for layer in spec.layer:
+        python = layer.python_param
+        if layer.type == 'Python' and (python.module, python.layer) != OURS:
+            raise WeightsError(f"{path}: layer '{layer.name}' would run {python.module or 'no module'}."
+                               f"{python.layer or 'no class'}; only {'.'.join(OURS)} is run, so give a deploy prototxt")
     return spec

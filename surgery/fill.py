@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .caffemodel import WeightsError
+
 
 def bilinear(size):
     """size×size float32 filter that upsamples bilinearly by (size + 1) // 2 (section 3.3)."""
@@ -15,14 +17,14 @@ def interp(net, names):
     """Fill deconvolutions so that each channel is interpolated by itself: bilinear on
     the diagonal, zero elsewhere.
 
-    Raises ValueError for a layer that mixes channels or has no square kernel.
+    Raises WeightsError for a layer that mixes channels or has no square kernel.
     """
     for name in names:
         weights = net.params[name][0].data
         outputs, inputs, height, width = weights.shape
         if height != width or (outputs not in (inputs, 1) and inputs != 1):
-            raise ValueError(f'{name}: a deconvolution of shape {weights.shape} cannot interpolate; '
-                             'it needs as many outputs as inputs, and a square kernel')
+            raise WeightsError(f'{name}: a deconvolution of shape {weights.shape} cannot interpolate; '
+                               'it needs as many outputs as inputs, and a square kernel')
         weights[...] = 0
         if outputs == inputs:
             weights[range(outputs), range(outputs)] = bilinear(height)
@@ -45,6 +47,8 @@ def gaussian(net, names, seed):
         weights, *biases = net.params[name]
         fan_in = weights.data[0].size
         scale = np.sqrt(2 / fan_in)
-        weights.data[...] = rng.standard_normal(weights.data.shape, np.float32) * scale
+        drawn = weights.data  # in place: a copy might not fit
+        rng.standard_normal(dtype=np.float32, out=drawn)
+        np.multiply(drawn, scale, out=drawn, dtype=np.float64, casting='same_kind')
         for bias in biases:
             bias.data[...] = 0

@@ -50,8 +50,14 @@ def transplant(net, weights, suffix=''):
     of_file = f'{weights}: ' if is_file else ''
     for source, blobs in read_weights(weights) if is_file else weights:
         name = source + suffix
+        if not all(map(finite, blobs)):
+            raise WeightsError(f"{of_file}{source}'s weights are not all finite numbers, and neither would the scores "
+                               'be; training diverged, or the file is damaged: take an earlier one')
         wide = name not in net.params and name + WIDENED in net.params
         if wide:
+            if blobs[0].ndim != 4:
+                raise WeightsError(f"{of_file}{source}'s weights of shape {blobs[0].shape} are no filters; "
+                                   'it is of another net')
             name, blobs = name + WIDENED, [widen(blobs[0]), *blobs[1:]]
         if name not in net.params:
             report.left.append(source)
@@ -72,6 +78,12 @@ def transplant(net, weights, suffix=''):
         (report.widened if wide else report.copied if same else report.cast).append(name)
         report.missing.remove(name)
     return report
+
+
+def finite(array):
+    """Whether all of a float32 array is finite, without a copy: a sum of doubles overflows for nothing less."""
+    with np.errstate(invalid='ignore'):
+        return bool(np.isfinite(array.sum(dtype=np.float64)))
 
 
 def weights_and_stream(text):

@@ -112,7 +112,7 @@ def test_interp_refuses_a_layer_that_mixes_channels(tmp_path):
     def build(n):
         n.up = L.Deconvolution(n.data, convolution_param=dict(
             num_output=4, kernel_size=4, stride=2, bias_term=False))
-    with pytest.raises(ValueError, match='cannot interpolate'):
+    with pytest.raises(WeightsError, match='cannot interpolate'):
         interp(make_net(tmp_path / 'up.prototxt', build, (1, 3, 4, 4)), ['up'])
 
 

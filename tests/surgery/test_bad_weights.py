@@ -1,0 +1,68 @@
+"""Caffemodels of others: what they claim is compared with what they hold."""
+
+import os
+
+import numpy as np
+import pytest
+from caffe import NetSpec
+from caffe import layers as L
+
+from surgery import WeightsError, cast, load, read_weights, transplant, write_weights
+from surgery.caffemodel import _bytes_field, _tag, _varint
+
+DATA = _bytes_field(5, bytes(16))
+
+
+def layer(blob, name=b'a'):
+    return _bytes_field(100, _bytes_field(1, name) + _bytes_field(7, blob))
+
+
+def shape(*dims):
+    return _bytes_field(7, _bytes_field(1, b''.join(map(_varint, dims))))
+
+
+@pytest.mark.parametrize('content', [
+    layer(shape(2 ** 63) + DATA), layer(shape(2 ** 64 - 1) + DATA), layer(shape(2, 3) + DATA),
+    layer(shape(1 << 40, 1 << 40) + DATA), layer(_tag(7, 0) + _varint(5) + DATA), layer(_tag(5, 0) + _varint(1 << 50)),
+    layer(_bytes_field(1, b'x') + DATA), layer(_bytes_field(5, bytes(15))), layer(DATA, b'\xff\xfe'),
+    _bytes_field(100, _tag(1, 0) + _varint(1 << 45)), _bytes_field(100, _tag(7, 0) + _varint(1 << 45)),
+    _tag(100, 2) + _varint(1 << 62), bytes(100), b'\xff' * 20])
+def test_what_does_not_fit_is_damage(content, tmp_path):
+    (tmp_path / 'w.caffemodel').write_bytes(content)
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: damaged') as caught:
+        list(read_weights(tmp_path / 'w.caffemodel'))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_file_that_no_caffe_reads_is_not_read(tmp_path):
+    (tmp_path / 'w.caffemodel').touch()
+    os.truncate(tmp_path / 'w.caffemodel', 10 << 30)  # sparse
+    with pytest.raises(WeightsError, match='larger than the 2 GiB'):
+        list(read_weights(tmp_path / 'w.caffemodel'))
+
+
+def test_more_fields_than_any_net_has(tmp_path):
+    (tmp_path / 'w.caffemodel').write_bytes(b'\x08\x01' * ((1 << 20) + 1))
+    with pytest.raises(WeightsError, match='damaged'):
+        list(read_weights(tmp_path / 'w.caffemodel'))
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
+    n = NetSpec()
+    n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 4, 4])))
+    n.a = L.Convolution(n.data, num_output=2, kernel_size=1)
+    net = load(n.to_proto(), 'net.prototxt')
+    weights = np.ones((2, 3, 1, 1), np.float32)
+    write_weights(tmp_path / 'w.caffemodel', [('a', 'Convolution', [weights * 3e38, np.ones(2)])])
+    assert not transplant(net, tmp_path / 'w.caffemodel').missing  # large, and finite
+    weights[1, 2] = value
+    write_weights(tmp_path / 'w.caffemodel', [('a', 'Convolution', [weights, np.ones(2)])])
+    with pytest.raises(WeightsError, match=r"w\.caffemodel: a's weights are not all finite"):
+        transplant(net, tmp_path / 'w.caffemodel')
+
+
+def test_a_single_number_has_no_outputs():
+    assert cast(np.ones(()), ()).shape == ()
+    with pytest.raises(WeightsError, match='do not fit'):
+        cast(np.ones(()), (1, 1))
