@@ -18,10 +18,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from command import add_net_options, run
+from command import add_net_options, parsed, printable, run, whole
 from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
-from nets import deploy_net, find, input_tops
+from errors import UserErrors
+from files import replacing
+from memory import SHARE, gigabytes
+from nets import deploy_net, find, input_tops, labels_of
 from solvers import (
     Footprint,
     RunError,
@@ -35,6 +38,7 @@ from solvers import (
 )
 
 COMPANIONS = ('depth', 'hha')
+BAND = 256  # rows of an overlay that are painted at once
 ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
@@ -44,13 +48,13 @@ def parse(arguments=None):
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
     add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--out', type=Path, default=Path('out'), metavar='DIR', help='where the pictures go (default: out)')
-    add('--tile', type=int, metavar='SIDE', help='segment by tiles of at most SIDE pixels, to the same scores in less '
-        'memory (default: where an image does not fit whole)')
+    add('--tile', type=whole(1), metavar='SIDE', help='segment by tiles of at most SIDE pixels, to the same scores in '
+        'less memory (default: where an image does not fit whole)')
     for name in COMPANIONS:
         add(f'--{name}', type=Path, metavar='DIR', help=f'for nets that see {name} too: folder of files named as '
             'the images')
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
-    return parser.parse_args(arguments)
+    return parsed(parser, arguments)
 
 
 def find_images(patterns):
@@ -135,6 +139,10 @@ def segment_fitting(net, row, footprint, files, side=None):
     height, width = images[first].shape[:2]
     if side is None and footprint.fits(height, width, free_memory()):
         return images, segment(net, row, images)
+    if side and not footprint.fits(min(side, height), min(side, width), free_memory()):
+        raise DataError(f'--tile {side}: a tile of {files[first]} needs '
+                        f'{gigabytes(footprint.bytes(min(side, height), min(side, width)))} and '
+                        f'{gigabytes(SHARE * free_memory())} may be taken; give a smaller one, or leave the option out')
     side = side or footprint.tile(Tiling.of(row), free_memory())
     tqdm.write(f'{files[first]}: {width}×{height} by tiles of {side}', file=sys.stderr)
     return images, segment_tiled(net, row, images, side)
@@ -143,9 +151,11 @@ def segment_fitting(net, row, footprint, files, side=None):
 def overlay(image, label, classes, opacity=0.55):
     """The image with its labels painted over all but the background, and a legend below."""
     palette, background = voc_palette(), classes[0] == 'background'
-    painted = (1 - opacity) * image + opacity * palette[label]
-    if background:
-        painted[label == 0] = image[label == 0]
+    painted = np.array(image)
+    for top in range(0, len(image), BAND):  # Doubles of all of a large photo would be gigabytes.
+        band, classes_of = image[top:top + BAND], label[top:top + BAND]
+        mixed = np.rint((1 - opacity) * band + opacity * palette[classes_of]).astype(np.uint8)
+        painted[top:top + BAND] = np.where((classes_of == 0)[..., None] & background, band, mixed)
     present = [int(value) for value in np.unique(label) if value or not background] or [0]
     height, width = label.shape
     size = max(12, min(28, width // 25))
@@ -159,7 +169,7 @@ def overlay(image, label, classes, opacity=0.55):
         x += step
     line = int(size * 1.6)
     canvas = Image.new('RGB', (width, height + rows * line), 'white')
-    canvas.paste(Image.fromarray(np.rint(painted).astype(np.uint8)))
+    canvas.paste(Image.fromarray(painted))
     draw = ImageDraw.Draw(canvas)
     for x, row, value in entries:
         y = height + row * line + (line - size) // 2
@@ -173,12 +183,12 @@ def main(arguments=None):
     row = find(args.net)
     if row.head is None:
         raise RunError(f'{args.net} is a classifier; segment with an FCN')
-    dataset = DATASETS[row.data]
+    labels = labels_of(row)
     folders = {name: getattr(args, name) for name in COMPANIONS}
     if idle := [name for name, folder in folders.items() if folder and name not in list(input_tops(row))[1:]]:
         raise RunError(f'--{idle[0]}: {args.net} sees no {idle[0]} beside the images; leave it out')
     inputs = [input_files(row, file, folders) for file in find_images(args.images)]
-    targets = outputs(args.out, inputs, dataset.labels)
+    targets = outputs(args.out, inputs, labels)
     if args.tile is not None and args.tile < Tiling.of(row).smallest():
         raise RunError(f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(row).smallest()} or more')
     choose_device(args.gpu)
@@ -194,10 +204,11 @@ def main(arguments=None):
         image = next(iter(images.values()))
         for label, (picture, painted) in pictures.items():
             save_label(found[label], picture)
-            overlay(image, found[label], dataset.labels[label]).save(painted, quality=92)
-    print(f'{len(inputs) - len(bad)} images in {args.out}')
+            with replacing(painted, durable=False) as partial:
+                overlay(image, found[label], labels[label]).save(partial, quality=92)
+    print(f'{len(inputs) - len(bad)} images in {printable(args.out)}')
     if bad:
-        raise DataError('\n'.join(map(str, bad)))
+        raise UserErrors(bad)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from command import add_net_options, run
+from command import add_net_options, parsed, printable, run, whole
 from data_layers import DATASETS, VOID, DataError, dataset_class, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
@@ -25,6 +25,7 @@ from files import write_text
 from nets import deploy_net, find, input_tops, train_net
 from solvers import (
     RunError,
+    check_memory,
     choose_device,
     class_iou,
     confusion,
@@ -44,23 +45,20 @@ def parse(arguments=None):
     add('net', nargs='?', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--data', metavar='DIR', help="folder of the images (default: the data set's own)")
     add('--split', metavar='SPLIT', help="list of images (default: the data set's own)")
-    add('--images', type=int, metavar='N', help='score so many of the images, evenly spread')
+    add('--images', type=whole(1), metavar='N', help='score so many of the images, evenly spread')
     add('--pred', type=Path, metavar='DIR', help='score the label PNGs in this folder instead')
     add('--truth', type=Path, metavar='DIR', help='against the label PNGs of the same names in this one')
     add('--out', type=Path, metavar='DIR', help='keep matrix, metrics and predictions here')
     add('--submit', type=Path, metavar='DIR', help='write the labels of a VOC split, which needs no truth, as '
         "PASCAL's server takes them")
-    add('--year', type=int, default=2012, metavar='YEAR', help='of the challenge to submit to (default: 2012)')
+    add('--year', type=whole(2007, 9999), default=2012, metavar='YEAR',
+        help='of the challenge to submit to (default: 2012)')
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
-    args = parser.parse_args(arguments)
+    args = parsed(parser, arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
     if args.submit and (args.pred or args.out or args.images):
         parser.error('--submit writes every label of a split, and goes without --pred, --out and --images')
-    if args.year < 2007:
-        parser.error(f'--year {args.year}: the challenge began in 2007')
-    if args.images is not None and args.images < 1:
-        parser.error(f'--images {args.images} is not above 0')
     return args
 
 
@@ -80,6 +78,7 @@ def score_net(args, row):
     dataset = dataset_class(source.dataset)(source.root, source.split)
     if args.out and args.out.resolve() in {dataset.path(top, names[0]).resolve().parent for top in dataset.paths}:
         raise DataError(f'{args.out}: the predictions would overwrite the data set there; give another --out')
+    check_memory(args.net, row, source, device=args.device)
     net = load_net(train_net(row, source), weights_for(args.net, args.runs, args.weights))
     kept = iter(names)
 
@@ -98,29 +97,38 @@ def submit(args, row):
     """Write the labels of a split in the layout of PASCAL's server and return their folder."""
     if row.data != 'voc':
         raise RunError(f"{args.net} knows the classes of {row.data}; PASCAL's server takes VOC's")
-    source, names = source_of(args, row)
+    source, _ = source_of(args, row)
+    check_memory(args.net, row, source, device=args.device)
+    return write_labels(row, weights_for(args.net, args.runs, args.weights), source, args.submit, args.year)
+
+
+def write_labels(row, weights, source, root, year):
+    """Write what a row's net with `weights` labels the images of `source` under `root`, in the layout of PASCAL's
+    server for the challenge of `year`, and return the folder."""
     dataset = dataset_class(source.dataset)(source.root, source.split)
-    folder = args.submit / 'results' / f'VOC{args.year}' / 'Segmentation' / f'comp6_{source.split}_cls'
-    net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
+    folder = root / 'results' / f'VOC{year}' / 'Segmentation' / f'comp6_{source.split}_cls'
+    net = load_net(deploy_net(row), weights)
     folder.mkdir(parents=True, exist_ok=True)
     (top,), (label,) = input_tops(row), DATASETS[row.data].labels
-    for name in tqdm(names, desc=args.net, unit='image', dynamic_ncols=True):
+    for name in tqdm(limited(dataset.names, dict(source.options).get('limit')), desc=folder.name, unit='image',
+                     dynamic_ncols=True):
         save_label(segment(net, row, {top: dataset.image(name)})[label], folder / f'{name}.png')
     return folder
 
 
-def score_folders(args, classes):
-    """The confusion matrix of the label PNGs in one folder against those of the same names in another."""
-    files = sorted(args.truth.glob('*.png'))
+def score_folders(pred, truths, classes, files=None):
+    """The confusion matrix of the label PNGs in the folder `pred` against those of the same names in
+    the folder `truths`, or of those `files` of it."""
+    files = sorted(truths.glob('*.png')) if files is None else files
     if not files:
-        raise DataError(f'{args.truth}: no PNG files lie there')
+        raise DataError(f'{truths}: no PNG files lie there')
     matrix = np.zeros((classes, classes), np.int64)
     for file in tqdm(files, desc='score', unit='image', dynamic_ncols=True):
-        truth, prediction = read_label(file), read_label(args.pred / file.name)
+        truth, prediction = read_label(file), read_label(pred / file.name)
         check_label(truth, truth.shape, classes, file)
-        check_label(prediction, truth.shape, classes, args.pred / file.name)
+        check_label(prediction, truth.shape, classes, pred / file.name)
         if (prediction[truth != VOID] == VOID).any():
-            raise DataError(f'{args.pred / file.name}: predicts {VOID} (void); every pixel needs a class')
+            raise DataError(f'{pred / file.name}: predicts {VOID} (void); every pixel needs a class')
         matrix += confusion(truth, prediction, classes)
     return matrix
 
@@ -163,11 +171,11 @@ def main(arguments=None):
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
     if args.pred:
-        matrices = {next(iter(dataset.labels)): score_folders(args, len(dataset.classes))}
+        matrices = {next(iter(dataset.labels)): score_folders(args.pred, args.truth, len(dataset.classes))}
     else:
-        choose_device(args.gpu)
+        args.device = choose_device(args.gpu)
         if args.submit:
-            print(submit(args, row))
+            print(printable(submit(args, row)))
             return
         matrices = score_net(args, row)
     if args.out:

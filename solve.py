@@ -11,8 +11,9 @@ import argparse
 import shlex
 import sys
 
-from command import add_net_options, run
+from command import add_net_options, parsed, positive, run, whole
 from data_layers import DATASETS, source_at
+from data_layers.augment import MAX_JITTER
 from nets import find
 from solvers import Options, RunError, Trainer, choose_device, format_results, starting_weights, weights_of
 from surgery import weights_and_stream
@@ -29,26 +30,35 @@ def parse(arguments=None):
     add('--train-split', metavar='SPLIT', help='list of images to learn from')
     add('--val-split', metavar='SPLIT', help='list of images to validate on')
     add('--init-missing', action='store_true', help='draw what the starting weights lack from seeded Gaussians')
-    add('--iterations', type=_positive(int), metavar='N', help="default: the net's recipe")
-    add('--base-lr', type=_positive(float), metavar='RATE', help="default: the net's recipe")
-    add('--batch', type=_positive(int), metavar='N',
+    add('--iterations', type=whole(1), metavar='N', help="default: the net's recipe")
+    add('--base-lr', type=positive, metavar='RATE', help="default: the net's recipe")
+    add('--batch', type=whole(1), metavar='N',
         help='forward passes, an image each, whose gradients make one step')
-    add('--seed', type=int, default=1337, help='of the order of images, dropout and drawn weights')
-    add('--val-every', type=_positive(int), metavar='N', help='iterations between validations')
-    add('--val-images', type=_positive(int), metavar='N', help='validate on so many of the images')
-    add('--snapshot-every', type=_positive(int), metavar='N', help='iterations between snapshots')
+    add('--momentum', type=_share(lambda value: 0 <= value < 1, 'from 0 to less than 1'), metavar='P',
+        help="default: the net's recipe")
+    add('--mirror', action='store_true', help='exchange left and right in half of the images to learn from')
+    add('--jitter', type=whole(0, MAX_JITTER), default=0, metavar='N',
+        help='move the images to learn from by up to N pixels')
+    add('--sample', type=_share(lambda value: 0.001 <= value <= 1, 'from 0.001 to 1'), metavar='P',
+        help='let the loss keep a pixel with probability P, of a batch that grows by 1/P')
+    add('--balance', action='store_true', help='weigh the loss by class, the rare more')
+    add('--seed', type=whole(0), default=1337, help='of the order of images, dropout and drawn weights')
+    add('--val-every', type=whole(1), metavar='N', help='iterations between validations')
+    add('--val-images', type=whole(1), metavar='N', help='validate on so many of the images')
+    add('--snapshot-every', type=whole(1), metavar='N', help='iterations between snapshots')
     add_net_options(parser, weights='starting weights of the first net: a caffemodel or a run folder; for a net of '
                     'two streams one each, as FILE:STREAM', several=True)
-    return parser.parse_args(arguments)
+    return parsed(parser, arguments)
 
 
-def _positive(kind):
+def _share(fits, words):
+    """The type of an argparse argument that is a part of 1."""
     def convert(text):
-        value = kind(text)
-        if not 0 < value < float('inf'):
-            raise argparse.ArgumentTypeError(f'{text} is not above 0')
+        value = float(text)
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f'{text[:40]} is not {words}')
         return value
-    convert.__name__ = f'positive {kind.__name__}'
+    convert.__name__ = 'number'
     return convert
 
 
@@ -65,7 +75,8 @@ def options(name, args, device):
     if args.val_split:
         val = val._replace(split=args.val_split)
     return Options(train, val, args.iterations, args.base_lr, args.batch, args.seed, args.val_every,
-                   args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device)
+                   args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device, args.momentum,
+                   args.mirror, args.jitter, args.sample, args.balance)
 
 
 def given_weights(texts, row):

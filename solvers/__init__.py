@@ -6,15 +6,16 @@
 from engine import DeviceError, choose_device, versions
 
 from .evaluate import evaluate, load_net, predict, segment
-from .footprint import Footprint, free_memory
+from .footprint import Footprint, check_memory, free_memory
 from .metrics import METRICS, class_iou, confusion, format_metrics, format_results, metrics, or_none
 from .recipes import RECIPES, Recipe, solver_prototxt
 from .run import Run, RunError
+from .snapshot import SnapshotError
 from .tiles import Tiling, segment_tiled
 from .train import Options, Trainer, TrainingError
 from .weights import starting_weights, weights_for, weights_of
 
-__all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'Tiling',
-           'Trainer', 'TrainingError', 'choose_device', 'class_iou', 'confusion', 'evaluate', 'format_metrics',
-           'format_results', 'free_memory', 'load_net', 'metrics', 'or_none', 'predict', 'segment', 'segment_tiled',
-           'solver_prototxt', 'starting_weights', 'versions', 'weights_for', 'weights_of']
+__all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'SnapshotError',
+           'Tiling', 'Trainer', 'TrainingError', 'check_memory', 'choose_device', 'class_iou', 'confusion', 'evaluate',
+           'format_metrics', 'format_results', 'free_memory', 'load_net', 'metrics', 'or_none', 'predict', 'segment',
+           'segment_tiled', 'solver_prototxt', 'starting_weights', 'versions', 'weights_for', 'weights_of']

@@ -31,9 +31,13 @@ def predict(scores):
     """Labels of the highest scores along axis 1: N×C×… to N×…, uint8.
 
     The first of equal scores wins, as in argmax, but passes over each class's
-    contiguous plane are faster than argmax across the planes.
+    contiguous plane are faster than argmax across the planes. WeightsError for scores
+    that are no finite numbers.
     """
     best = scores.max(1)
+    if not np.isfinite(best).all():
+        raise WeightsError('the net scores what is not a number: its weights are too large, as of a training that '
+                           'diverged; take earlier ones')
     labels = np.zeros(best.shape, np.uint8)
     for index in range(scores.shape[1] - 1, -1, -1):
         np.putmask(labels, scores[:, index] == best, index)
@@ -42,7 +46,7 @@ def predict(scores):
 
 def losses(net):
     """The names of a net's losses, a layer and its top each."""
-    return [name for name, layer in net.layer_dict.items() if layer.type == 'SoftmaxWithLoss']
+    return [name for name, layer in net.layer_dict.items() if layer.type in ('SoftmaxWithLoss', 'InfogainLoss')]
 
 
 def compared(net):

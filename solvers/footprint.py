@@ -4,13 +4,18 @@ Caffe aborts the process where a blob has 2³¹ elements, and the kernel ends on
 for more memory than there is: a photo of some megapixels can do either.
 """
 
-from pathlib import Path
+import tempfile
 
+import caffe
+
+from data_layers import DataError, dataset_class, open_image
+from data_layers.prefetch import limited
 from engine import STOCK
 from errors import UserError
+from memory import SHARE, free_memory, gigabytes
+from nets import deploy_net, input_tops
 
 MAX_ELEMENTS = 2 ** 31 - 1
-SHARE = 0.8  # of the free memory that a net may take
 LARGEST_TILE = 4096  # beyond it, overlap is little
 WORKSPACE = 200e6  # bytes that all layers share, and more
 # Small enough to be cheap, large enough that rounding in the pools hardly counts.
@@ -29,6 +34,7 @@ class Footprint:
         found = [_buffers(net, side) for side in _SIDES]
         self.buffers = {name: (found[0][name], found[1][name][1]) for name in found[0]}
         self.steps = [list(self.buffers)] if STOCK else _alive(net)
+        self.weights = 4 * sum(blob.count for blobs in net.params.values() for blob in blobs)
 
     def elements(self, height, width):
         """{blob or buffer: its elements} for an image of this size."""
@@ -48,6 +54,13 @@ class Footprint:
         counts = self.elements(height, width)
         return WORKSPACE + 4 * max(sum(counts[name] for name in names) for names in self.steps)
 
+    def training_bytes(self, height, width, batch=1):
+        """The same of the net in training, weights included: all activations are kept for the backward pass,
+        gradients for as long as they are read, and of the weights their gradients and momentum too."""
+        counts = self.elements(height, width)
+        gradients = max(sum(counts[name] for name in names) for names in self.steps)
+        return WORKSPACE + 3 * self.weights + 4 * batch * (sum(counts.values()) + gradients)
+
     def tile(self, tiling, free):
         """The side of the largest tiles worth having that fit in `free` bytes; UserError if none does."""
         side = tiling.smallest()
@@ -59,12 +72,44 @@ class Footprint:
         return side
 
 
-def free_memory():
-    """Bytes that can be allocated without swapping, as Linux estimates them."""
-    for line in Path('/proc/meminfo').read_text().splitlines():
-        if line.startswith('MemAvailable'):
-            return 1024 * int(line.split()[1])
-    return MAX_ELEMENTS
+def check_memory(name, row, source, training=False, device='cpu', free=None):
+    """DataError if the largest image of a data_layers.Source is more than this machine can train or score on.
+
+    Only the images' headers are read; one that is missing or no image is named here, too.
+    `free` is in bytes, by default what there is. A GPU's memory is not compared.
+    """
+    if row.head is None:  # A classifier's images have one size, which its data layer compares.
+        return
+    file, height, width = _largest(row, source)
+    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as prototxt:
+        prototxt.write(str(deploy_net(row).to_proto()))
+        prototxt.flush()
+        footprint = Footprint(caffe.Net(prototxt.name, caffe.TEST))
+    batch = dict(source.options).get('batch', 1)
+    needed = footprint.training_bytes(height, width, batch) if training else (
+        footprint.weights + batch * footprint.bytes(height, width))
+    largest = batch * max(footprint.elements(height, width).values())
+    free = free_memory() if free is None else free
+    what = f'{file} is {width}×{height}: {"training" if training else "scoring"} {name} on it'
+    mend = 'make the image smaller' + ('' if training else ', or segment it with infer.py --tile')
+    if largest > MAX_ELEMENTS:
+        raise DataError(f'{what} needs a blob of {largest:.1e} elements, and Caffe has none of 2³¹ or more; {mend}')
+    if device == 'cpu' and needed > SHARE * free:
+        raise DataError(f'{what} needs {gigabytes(needed)} and {gigabytes(free)} are free, of which '
+                        f'{gigabytes(SHARE * free)} may be taken; {mend}')
+
+
+def _largest(row, source):
+    """(file, height, width) of the image that a net needs most for."""
+    dataset = dataset_class(source.dataset)(source.root, source.split)
+    top, found = next(iter(input_tops(row))), {}
+    for name in limited(dataset.names, dict(source.options).get('limit')):
+        file = dataset.path(top, name)
+        with open_image(file) as image:
+            found.setdefault(image.size, file)
+    # The nets pad images by 100 pixels a side.
+    width, height = max(found, key=lambda size: (size[0] + 200) * (size[1] + 200))
+    return found[width, height], height, width
 
 
 def _alive(net):

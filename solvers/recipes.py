@@ -4,7 +4,10 @@ A net's row in nets.NETS names its recipe and gives the learning rate and the nu
 of iterations; `solver_prototxt` makes a solver file of both.
 """
 
+import os
 from typing import NamedTuple
+
+from google.protobuf.text_encoding import CEscape
 
 from data_layers import DATASETS
 from nets import find
@@ -54,6 +57,6 @@ def solver_prototxt(name, **changes):
     """The text of a solver file that plain Caffe accepts, paths relative to the repository's root."""
     lines = []
     for key, value in solver_fields(name, **changes).items():
-        lines.append(f'{key}: "{value}"' if isinstance(value, str) else f'{key}: {value:g}'
+        lines.append(f'{key}: "{CEscape(os.fsencode(value), False)}"' if isinstance(value, str) else f'{key}: {value:g}'
                      if isinstance(value, float) else f'{key}: {value}')
     return '\n'.join(lines) + '\n'

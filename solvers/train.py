@@ -1,6 +1,7 @@
 """Trains a net: the loop of section 4.3, from its starting weights or its last snapshot."""
 
 import contextlib
+import hashlib
 import math
 import signal
 import sys
@@ -16,12 +17,16 @@ from data_layers import DATASETS
 from engine import lean, versions
 from errors import UserError, few
 from files import write_text
-from nets import deploy_net, find, train_net
+from nets import deploy_net, find, labels_of, train_net
 
+from .balance import class_weights, write_infogain
 from .evaluate import compared, evaluate, losses
+from .footprint import check_memory
 from .metrics import format_results, metrics, or_none
 from .recipes import recipe_of, solver_prototxt
 from .run import Run
+from .snapshot import SnapshotError, read_sealed, write_sealed
+from .variants import augmented, check, grown
 
 DISPLAY = 20  # iterations between lines of the log, which has the first and the last too
 
@@ -46,6 +51,11 @@ class Options:
     init_missing: bool = False
     command: str = ''
     device: str = 'cpu'
+    momentum: float | None = None
+    mirror: bool = False  # exchange left and right in half of the examples
+    jitter: int = 0  # move examples by up to so many pixels
+    sampling: float | None = None  # probability that the loss keeps a cell; the batch grows by its inverse
+    balance: bool = False  # weigh the loss by class
 
 
 class Trainer:
@@ -54,14 +64,16 @@ class Trainer:
     def __init__(self, name, folder, options):
         self.name, self.row, self.options = name, find(name), options
         self.dataset = DATASETS[self.row.data]
-        self.train_source = options.train or self.dataset.train
+        check(name, self.row, options)
+        self.train_source = augmented(options.train or self.dataset.train, options.mirror, options.jitter)
         self.val_source = options.val or self.dataset.val
         self.recipe = recipe_of(name)
-        self.iter_size = options.batch or self.recipe.iter_size
+        self.iter_size = grown(options.batch or self.recipe.iter_size, options.sampling)
         self.max_iter = options.max_iter or self.row.max_iter
         self.val_every = options.val_every or max(1, self.max_iter // 20)
         self.snapshot_every = options.snapshot_every or min(self.recipe.snapshot, self.val_every)
         self.run = Run(folder)
+        self._recent = deque(maxlen=self.recipe.average_loss)
         self._stop = None
 
     @property
@@ -69,19 +81,20 @@ class Trainer:
         """What must not change while a run goes on."""
         return dict(net=self.name, train=self.train_source.param_str(), val=self.val_source.param_str(),
                     base_lr=self.options.base_lr or self.row.base_lr, iter_size=self.iter_size,
-                    seed=self.options.seed)
+                    seed=self.options.seed, momentum=self.options.momentum, sampling=self.options.sampling,
+                    balance=self.options.balance or None)  # None is what a run that never heard of it has
 
     @property
     def done(self):
-        """Whether the run has all its iterations; RunError if it was made with other settings."""
+        """Whether the run has all its iterations and a last validation; RunError if it was made with other settings."""
         self.run.check(self.settings)
-        return self.run.iteration >= self.max_iter
+        return self.run.iteration >= self.max_iter and self.run.validated
 
     def train(self, sources):
         """Train to max_iter and return the last validation's {label: metrics}, or None if interrupted.
 
         `sources` are the starting weights as surgery.start takes them; a run that
-        has a snapshot goes on from it instead. SIGINT and SIGTERM finish the
+        has a snapshot goes on from it instead. SIGINT, SIGTERM and SIGHUP finish the
         iteration, snapshot and return. Raises TrainingError, RunError, or DataError.
         """
         val_passes = self.check_data()
@@ -89,77 +102,118 @@ class Trainer:
                      starts_from=[f'{path}:{stream}' if stream else str(path) for path, stream in sources],
                      versions=versions())
         with self.run.open(self.settings, about), _Signals(self._note_stop):
-            solver = self._solver(sources)
+            solver = self._solver(sources, val_passes)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
             lean(solver.net)
             lean(val_net, compared(val_net))
             result = None
+            if self.run.iteration and not self.run.validated and self._validates(solver.iter):
+                result = self._validate(solver, val_net, val_passes)
             for _ in self._iterations(solver):
-                last = solver.iter >= self.max_iter
-                if solver.iter % self.snapshot_every == 0 or last or self._stop:
-                    self.run.save(solver)
+                validates = self._validates(solver.iter)
                 if self._stop:
                     self.run.log(iteration=solver.iter, event=f'stopped by {self._stop}')
-                    return None
-                if solver.iter % self.val_every == 0 or last:
+                if solver.iter % self.snapshot_every == 0 or validates or self._stop:
+                    self._snapshot(solver)
+                if self._stop:
+                    break
+                if validates:
                     result = self._validate(solver, val_net, val_passes)
+            if self._stop and solver.iter:  # between two iterations
+                self._snapshot(solver)
             return result if not self._stop else None
+
+    def _validates(self, iteration):
+        """Whether the net is validated after so many iterations. It is snapshotted as well, in case it is the best."""
+        return iteration % self.val_every == 0 or iteration >= self.max_iter
+
+    @property
+    def images(self):
+        """Images that an iteration reads."""
+        return self.iter_size * dict(self.train_source.options).get('batch', 1)
 
     def check_data(self):
         """Passes that validate once; DataError now rather than after an hour."""
+        check_memory(self.name, self.row, self.train_source, training=True, device=self.options.device)
+        check_memory(self.name, self.row, self.val_source, device=self.options.device)
         self.train_source.names()
         count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
         return max(1, count // dict(self.val_source.options).get('batch', 1))
 
-    def _solver(self, sources):
-        self._write_prototxts()
+    def _solver(self, sources, val_passes):
+        self._write_prototxts(val_passes)
         solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
         if self.run.iteration:
-            self.run.restore(solver)
+            manifest = self.run.restore(solver)
+            self._recent.extend(manifest['recent_losses'])
+            if manifest.get('data', {}).get('list', self._list()) != self._list():
+                raise TrainingError(f'{self.train_source.root}: the list {self.train_source.split} is not what it was '
+                                    f'at iteration {solver.iter}; put it back, or give another folder with --runs')
+            self.run.note_files()
             self.run.log(iteration=solver.iter, event='resumed', command=self.options.command,
                          device=self.options.device, versions=versions())
             return solver
         report = surgery.start(solver.net, sources, init_missing=self.options.init_missing or not sources,
                                seed=self.options.seed)
         write_text(self.run.folder / 'surgery.txt', f'{report}\n')
+        self.run.note_files()
         if report.missing:
             raise TrainingError(f'{self.name}: no weights for {few(report.missing)}, and zeros learn '
                                 'nothing; give --weights that hold them, or draw them with --init-missing')
         return solver
 
-    def _write_prototxts(self):
-        folder, batch = self.run.folder, dict(self.train_source.options).get('batch', 1)
-        drawn = (('seed', self.options.seed), ('position', self.run.iteration * self.iter_size * batch))
+    def _write_prototxts(self, val_passes):
+        folder = self.run.folder
+        drawn = (('seed', self.options.seed), ('position', self.run.iteration * self.images))
         train = self.train_source._replace(options=(*self.train_source.options, *drawn))
         val = self.val_source._replace(
-            options=(*self.val_source.options, ('limit', self.options.val_images)))
-        for file, spec in (('train', train_net(self.row, train)), ('val', train_net(self.row, val)),
-                           ('deploy', deploy_net(self.row))):
+            options=(*self.val_source.options, ('limit', val_passes * dict(self.val_source.options).get('batch', 1))))
+        sampling = self.options.sampling and dict(p=self.options.sampling, seed=self.options.seed,
+                                                  position=self.run.iteration * self.iter_size)
+        for file, spec in (('train', train_net(self.row, train, sampling, self._matrices())),
+                           ('val', train_net(self.row, val)), ('deploy', deploy_net(self.row))):
             write_text(folder / f'{file}.prototxt', f'name: "{self.name}"\n{spec.to_proto()}')
-        changes = {} if self.options.base_lr is None else {'base_lr': self.options.base_lr}
+        changes = {key: value for key in ('base_lr', 'momentum')
+                   if (value := getattr(self.options, key)) is not None}
         write_text(folder / 'solver.prototxt', solver_prototxt(
             self.name, train_net=str(folder / 'train.prototxt'), max_iter=self.max_iter,
             iter_size=self.iter_size, snapshot=0, snapshot_prefix='train', **changes))
 
+    def _matrices(self):
+        """{label: the file of its class weights} in the run folder, counted as the run starts; None without balance."""
+        if not self.options.balance:
+            return None
+        noted = self.run.folder / 'class_weights.json'
+        try:
+            weights = read_sealed(noted) if self.run.iteration else None  # What never snapshotted may start otherwise.
+        except SnapshotError:
+            weights = None
+        if weights is None:
+            counted = class_weights(self.train_source)
+            weights = {label: counted[label].tolist() for label in labels_of(self.row)}
+            write_sealed(noted, **weights)
+        files = {label: self.run.folder / f'{label}.binaryproto' for label in weights}
+        for label, file in files.items():
+            write_infogain(file, weights[label])
+        return files
+
     def _iterations(self, solver):
         """Step to max_iter, one iteration at a time, watching and logging the loss."""
-        recent = deque(maxlen=self.recipe.average_loss)
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
-        images = self.iter_size * dict(self.train_source.options).get('batch', 1)
         shown, then = solver.iter, time.monotonic()
         with bar, self._watched_losses(solver) as passes:
-            while solver.iter < self.max_iter:
+            while solver.iter < self.max_iter and not self._stop:
                 passes.clear()
                 # Dropout depends on the seed and the iteration alone: going on is as not stopping.
                 caffe.set_random_seed(self.options.seed + solver.iter)
                 solver.step(1)
                 loss = sum(passes) / len(passes)
-                recent.append(loss)
+                self._recent.append(loss)
                 bar.update()
                 if solver.iter % DISPLAY == 0 or solver.iter in (1, self.max_iter):
-                    mean, now = sum(recent) / len(recent), time.monotonic()
-                    rate = images * (solver.iter - shown) / (now - then)
+                    mean, now = sum(self._recent) / len(self._recent), time.monotonic()
+                    rate = self.images * (solver.iter - shown) / (now - then)
                     shown, then = solver.iter, now
                     bar.set_postfix_str(f'loss {mean:.4g}, {rate:.1f} images/s', refresh=False)
                     self.run.log(iteration=solver.iter, loss=loss, smoothed_loss=mean, lr=solver.lr,
@@ -175,12 +229,13 @@ class Trainer:
         the maximum of NaNs, and its backward would then write outside its array.
         """
         passes, last, names = [], len(solver.net.layers) - 1, losses(solver.net)
+        weights = solver.net.blob_loss_weights
         watched = [solver]  # Caffe keeps the callback for good: it must not keep the solver.
 
         def after_forward(index):
             if index != last or not watched:
                 return
-            loss = sum(float(watched[0].net.blobs[name].data) for name in names)
+            loss = sum(weights[name] * float(watched[0].net.blobs[name].data) for name in names)
             if not math.isfinite(loss):
                 self.run.log(iteration=watched[0].iter, event=f'loss is {loss}')
                 raise TrainingError(
@@ -195,6 +250,17 @@ class Trainer:
         finally:
             watched.clear()
 
+    def _snapshot(self, solver):
+        """Snapshot the solver with all that it does not hold: where the data stands, and the losses being smoothed."""
+        read = solver.iter * self.images
+        self.run.save(solver, recent_losses=list(self._recent), command=self.options.command, versions=versions(),
+                      data=dict(seed=self.options.seed, images_read=read, epochs=read / len(self.train_source.names()),
+                                list=self._list()))
+
+    def _list(self):
+        """The hash of the list of images, whose order every epoch is drawn from."""
+        return hashlib.sha256('\n'.join(self.train_source.names()).encode()).hexdigest()
+
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)
         matrices, loss = evaluate(net, passes, progress=self._until_stopped)
@@ -204,12 +270,13 @@ class Trainer:
         (first, values), *others = results.items()
         self.run.log(iteration=solver.iter, validation=or_none(values), validation_loss=loss,
                      **{f'validation_{label}': or_none(more) for label, more in others})
-        tqdm.write(f'{self.name} at iteration {solver.iter}: {format_results(results)}', file=sys.stderr)
+        self.run.note_validation(solver.iter, {label: or_none(found) for label, found in results.items()})
+        _tell(f'{self.name} at iteration {solver.iter}: {format_results(results)}')
         predicted = matrices[first].sum(0)
         if (predicted > 0).sum() == 1:
-            tqdm.write(f'WARNING: every pixel is class {predicted.argmax()}. Early in training that is usual; if it '
+            _tell(f'WARNING: every pixel is class {predicted.argmax()}. Early in training that is usual; if it '
                        'stays, the weights were not transplanted (see surgery.txt in the run folder), the labels '
-                       'are wrong, or the learning rate is too low', file=sys.stderr)
+                       'are wrong, or the learning rate is too low')
         return results
 
     def _until_stopped(self, passes):
@@ -221,17 +288,26 @@ class Trainer:
 
     def _note_stop(self, number, frame):
         self._stop = signal.Signals(number).name
-        tqdm.write(f'{self._stop}: finishing this iteration, then a snapshot', file=sys.stderr)
+        _tell(f'{self._stop}: finishing this iteration, then a snapshot')
+
+
+def _tell(words):
+    """Print to the terminal, above the progress bar; it may be the terminal that has gone."""
+    with contextlib.suppress(OSError):
+        tqdm.write(words, file=sys.stderr)
 
 
 class _Signals:
-    """Hands SIGINT and SIGTERM to `handler` for as long as it is entered."""
+    """Hands SIGINT, SIGTERM and SIGHUP (a terminal that closed) to `handler` for as long as it is entered."""
 
     def __init__(self, handler):
         self.handler = handler
 
     def __enter__(self):
-        self.old = {number: signal.signal(number, self.handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup asked for that
+            numbers.remove(signal.SIGHUP)
+        self.old = {number: signal.signal(number, self.handler) for number in numbers}
 
     def __exit__(self, *_):
         for number, handler in self.old.items():

@@ -5,13 +5,19 @@ from pathlib import Path
 from nets import find
 
 from .run import Run, RunError
+from .snapshot import MANIFEST, WEIGHTS, file_name, verify
 
 FETCHED = Path('weights')  # where prepare.py puts what is published
 
 
 def weights_of(path):
-    """The caffemodel that `path` means: the file itself, or the newest snapshot of a run folder."""
+    """The caffemodel that `path` means: the file itself, that of a snapshot, or of a run folder's newest.
+
+    Weights of ours are compared with the hash that was noted of them; RunError or SnapshotError if they differ.
+    """
     run = Run(path)
+    if (run.folder / MANIFEST).is_file():
+        return run.folder / file_name(verify(run.folder, WEIGHTS)['iteration'], WEIGHTS)
     if run.folder.is_dir():
         return run.weights()
     if not run.folder.is_file():

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import engine
+from data_layers import DATASETS
 from data_layers.convert import save_label
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +60,14 @@ def make_voc(root, names, classes=21, split='train', size=(40, 52), seed=0):
         save_label(label, root / 'SegmentationClass' / f'{name}.png')
     (root / 'ImageSets' / 'Segmentation' / f'{split}.txt').write_text('\n'.join(names) + '\n')
     return root
+
+
+@pytest.fixture(scope='session')
+def mini(tmp_path_factory):
+    """A few images of the miniature's size and classes, to learn from and to validate on."""
+    root, classes = tmp_path_factory.mktemp('mini'), len(DATASETS['mini'].classes)
+    make_voc(root, [f'{i:04}' for i in range(8)], classes=classes, size=(56, 64))
+    return make_voc(root, [f'v{i:03}' for i in range(3)], classes=classes, split='val', size=(56, 64))
 
 
 @pytest.fixture

@@ -174,6 +174,15 @@ def test_tiles_that_are_all_overlap_are_refused(trained, tmp_path, command):
     assert command(*arguments, 416).returncode == 0
 
 
+def test_a_tile_that_does_not_fit_is_refused_before_caffe_takes_it(trained, tmp_path, monkeypatch):
+    row = find('mini-fcn16s')
+    net = load_net(deploy_net(row), weights_of(trained / 'runs' / 'mini-fcn16s'))
+    Image.new('RGB', (600, 500)).save(tmp_path / 'a.png')
+    monkeypatch.setattr(infer, 'free_memory', lambda: 1e8)
+    with pytest.raises(infer.DataError, match=r'--tile 2000: a tile of .*a\.png needs \d\.\d GB and 0\.1 GB may'):
+        infer.segment_fitting(net, row, Footprint(net), {'data': tmp_path / 'a.png'}, 2000)
+
+
 def test_overlay_paints_the_classes_and_names_them():
     image, label = np.full((60, 200, 3), 100, np.uint8), np.zeros((60, 200), np.uint8)
     label[10:20, 10:20] = 2

@@ -2,11 +2,14 @@
 
 import caffe
 import pytest
+from PIL import Image
 
+import memory
+from data_layers import DATASETS, DataError
 from engine import STOCK
 from errors import UserError
 from nets import FOLDER, find
-from solvers import Footprint, Tiling
+from solvers import Footprint, Tiling, check_memory
 from solvers.footprint import WORKSPACE
 
 
@@ -39,3 +42,43 @@ def test_what_is_held_at_once():
     assert side % 32 == 0 and footprint.fits(side, side, free) and not footprint.fits(side + 32, side + 32, free)
     with pytest.raises(UserError, match=r'needs \d\.\d GB for the smallest tiles'):
         footprint.tile(tiling, free=0.5e9)
+
+
+def test_what_training_holds_is_what_was_measured():
+    """results/bench-cpu.md has 3.0 GB of a whole process at its peak, Python and the libraries included."""
+    if STOCK:
+        pytest.skip('measured on the layers over oneDNN')
+    footprint = Footprint(caffe.Net(str(FOLDER / 'voc-fcn8s' / 'deploy.prototxt'), caffe.TEST))
+    assert 2.5e9 < footprint.training_bytes(500, 500) < 3.0e9
+    assert footprint.training_bytes(500, 500, batch=2) > footprint.training_bytes(500, 500) + 0.5e9
+
+
+def test_an_image_too_large_for_memory_is_named_before_training(voc, tmp_path):
+    name, row = 'voc-fcn32s', find('voc-fcn32s')
+    source = DATASETS[row.data].val._replace(dataset='VOC', root=str(voc), split='train')
+    check_memory(name, row, source, training=True, free=8e9)
+    large = voc / 'JPEGImages' / '2007_000003.jpg'
+    Image.new('RGB', (900, 600)).save(large)
+    with pytest.raises(DataError, match=r'2007_000003\.jpg is 900×600: training voc-fcn32s on it needs \d\.\d GB and '
+                                        r'2\.0 GB are free.*; make the image smaller$'):
+        check_memory(name, row, source, training=True, free=2e9)
+    with pytest.raises(DataError, match=r'scoring voc-fcn32s on it needs .*infer\.py --tile'):
+        check_memory(name, row, source, free=5e8)
+    check_memory(name, row, source, device='gpu 0', free=5e8)
+    Image.new('RGB', (9000, 6000)).save(large)
+    with pytest.raises(DataError, match=r'9000×6000.*elements, and Caffe has none of 2³¹ or more'):
+        check_memory(name, row, source, free=1e15)
+    large.unlink()
+    with pytest.raises(DataError, match=r'2007_000003\.jpg: no such file'):
+        check_memory(name, row, source)
+
+
+def test_control_groups_bound_what_is_free(tmp_path, monkeypatch):
+    (tmp_path / 'memory.max').write_text('1000\n')
+    (tmp_path / 'memory.current').write_text('900\n')
+    (tmp_path / 'memory.stat').write_text('anon 500\ninactive_file 300\nactive_file 100\n')
+    assert memory._room(tmp_path) == 500
+    monkeypatch.setattr(memory, '_own_cgroups', lambda: [tmp_path])
+    assert memory.free_memory() == 500
+    (tmp_path / 'memory.max').write_text('max\n')
+    assert memory._room(tmp_path) is None and memory.free_memory() > 500

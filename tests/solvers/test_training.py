@@ -14,36 +14,15 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from conftest import ROOT, make_voc
+from conftest import ROOT
 from google.protobuf import text_format
+from small_runs import trainer
 
-import nets
 from nets import NETS
-from solvers import Options, Run, RunError, Trainer, TrainingError, solver_prototxt, starting_weights
+from solvers import Run, RunError, TrainingError, solver_prototxt, starting_weights
 from surgery import read_weights
 
 TRAINED = [name for name, row in NETS.items() if row.max_iter]
-
-
-@pytest.fixture(scope='module')
-def mini(tmp_path_factory):
-    """A few images of the miniature's size and classes."""
-    root = tmp_path_factory.mktemp('mini')
-    make_voc(root, [f'{i:04}' for i in range(8)], classes=len(nets_classes()), size=(56, 64))
-    return make_voc(root, [f'v{i:03}' for i in range(3)], classes=len(nets_classes()), split='val', size=(56, 64))
-
-
-def nets_classes():
-    from data_layers import DATASETS
-    return DATASETS['mini'].classes
-
-
-def trainer(folder, root, name='mini-fcn32s', **options):
-    from data_layers import DATASETS
-    dataset = DATASETS[nets.find(name).data]
-    options = dict(max_iter=6, val_every=3, snapshot_every=2, init_missing=True, base_lr=1e-7) | options
-    return Trainer(name, folder / name, Options(
-        train=dataset.train._replace(root=str(root)), val=dataset.val._replace(root=str(root)), **options))
 
 
 @pytest.mark.parametrize('name', TRAINED)
@@ -231,8 +210,8 @@ def test_a_finished_run_gives_its_memory_back(mini, tmp_path):
     run = trainer(tmp_path, mini, max_iter=2)
     make, made = run._solver, []
 
-    def recorded(sources):
-        solver = make(sources)
+    def recorded(*arguments):
+        solver = make(*arguments)
         made.append(weakref.ref(solver))
         return solver
     run._solver = recorded

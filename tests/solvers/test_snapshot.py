@@ -1,0 +1,149 @@
+"""What a snapshot vouches for, and what happens to one that is damaged."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from small_runs import trainer
+
+import nets
+from solvers import RECIPES, Run, RunError, SnapshotError, TrainingError, weights_of
+from solvers.snapshot import MANIFEST, STATE, WEIGHTS, read_sealed, verify, write_sealed
+from surgery import read_weights
+
+
+@pytest.fixture
+def finished(mini, tmp_path):
+    """A run of 6 iterations with snapshots at 2, 4 and 6, validated at 3 and 6."""
+    run = trainer(tmp_path, mini)
+    run.train([])
+    return run
+
+
+def test_the_manifest_says_all_that_a_run_goes_on_from(finished):
+    iteration, folder = finished.run.snapshots()[-1]
+    manifest = verify(folder, WEIGHTS, STATE)
+    assert manifest['iteration'] == iteration == 6 and len(manifest['recent_losses']) == 6
+    assert manifest['data'].items() >= {'seed': 1337, 'images_read': 6, 'epochs': 0.75}.items()
+    assert manifest['settings'] == finished.settings and '99bd997' in manifest['versions']['caffe']
+    assert manifest['validation']['label']['mean_iu'] > 0
+    assert finished.run.damaged() == []
+
+
+def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
+    run = trainer(tmp_path, mini, max_iter=5, val_every=1, snapshot_every=5)
+    validations = iter([0.1, 0.9, 0.2, 0.3, 0.4])
+    note = run.run.note_validation
+    run.run.note_validation = lambda iteration, results: note(
+        iteration, {'label': results['label'] | {'mean_iu': next(validations)}})
+    run.train([])
+    assert [iteration for iteration, _ in run.run.snapshots()] == [2, 3, 4, 5]
+    assert run.run.best() == 2
+    best = weights_of(tmp_path / 'mini-fcn32s' / 'snapshots' / 'iter_00000002')
+    assert list(read_weights(best))
+
+
+@pytest.mark.parametrize('damage', ['cut', 'bit', 'gone'])
+@pytest.mark.parametrize('kind', [WEIGHTS, STATE, MANIFEST])
+def test_a_damaged_snapshot_is_passed_over_with_a_word(finished, mini, tmp_path, capsys, kind, damage):
+    folder = finished.run.snapshots()[-1][1]
+    file = folder / (kind if kind == MANIFEST else f'train_iter_6.{kind}')
+    whole = {name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(finished.run.weights())}
+    content = bytearray(file.read_bytes())
+    if damage == 'gone':
+        file.unlink()
+    else:
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content if damage == 'bit' else content[:-1])
+    again = trainer(tmp_path, mini)
+    assert not again.done and again.run.iteration == 4
+    assert f'{file}: missing or damaged; this snapshot is passed over' in capsys.readouterr().err
+    assert weights_of(tmp_path / 'mini-fcn32s').name == f'train_iter_{6 if kind == STATE else 4}.caffemodel'
+    again.train([])
+    assert again.done and (folder.parent / f'damaged_{folder.name}').is_dir()
+    for name, blobs in read_weights(again.run.weights()):
+        assert all((a == b).all() for a, b in zip(blobs, whole[name], strict=True)), name
+
+
+def test_the_same_snapshot_may_be_damaged_twice(finished, mini, tmp_path):
+    for _ in range(2):
+        (finished.run.snapshots()[-1][1] / MANIFEST).unlink()
+        trainer(tmp_path, mini).train([])
+    assert trainer(tmp_path, mini).done
+
+
+def test_a_list_that_changed_stops_a_run(mini, tmp_path):
+    root = tmp_path / 'data'
+    shutil.copytree(mini, root)
+    trainer(tmp_path, root, max_iter=2).train([])
+    names = root / 'ImageSets' / 'Segmentation' / 'train.txt'
+    names.write_text('\n'.join(names.read_text().split()[:-1]))
+    with pytest.raises(TrainingError, match='the list train is not what it was at iteration 2'):
+        trainer(tmp_path, root, max_iter=4).train([])
+
+
+def test_a_run_without_a_whole_snapshot_is_not_started_anew(finished, mini, tmp_path):
+    for _, folder in finished.run.snapshots():
+        (folder / MANIFEST).write_text('{')
+    with pytest.raises(RunError, match=r'no snapshot is whole; move .* away to start anew'):
+        trainer(tmp_path, mini).train([])
+
+
+def test_no_shorter_manifest_is_taken_for_whole(tmp_path):
+    file = tmp_path / MANIFEST
+    write_sealed(file, iteration=4, recent_losses=[1.5, 2.25])
+    whole = file.read_bytes()
+    assert read_sealed(file) == {'iteration': 4, 'recent_losses': [1.5, 2.25]}
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(SnapshotError, match='missing or damaged'):
+            read_sealed(file)
+
+
+def test_small_files_and_the_log_are_looked_at_as_well(finished, mini, tmp_path, capsys):
+    folder = finished.run.folder
+    for name in ('deploy.prototxt', 'surgery.txt', 'log.jsonl'):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    run = Run(folder)
+    assert [file.name for file in run.damaged()] == ['deploy.prototxt', 'surgery.txt', 'log.jsonl']
+    (folder / 'run.json').write_text('{}')
+    trainer(tmp_path, mini, max_iter=8).train([])
+    words = capsys.readouterr().err
+    assert f"{folder / 'run.json'}: missing or damaged; it is written anew" in words
+    assert f"{folder / 'log.jsonl'}: missing or damaged; what can be read of it is kept" in words
+    assert Run(folder).damaged() == []
+    assert json.loads((folder / 'run.json').read_text())['settings'] == finished.settings
+
+
+@pytest.mark.parametrize('recipe', RECIPES)
+@pytest.mark.parametrize('name', ['mini-fcn32s', 'mini-fcn16s'])
+def test_every_recipe_goes_on_as_if_not_stopped(recipe, name, mini, tmp_path, monkeypatch):
+    """Stopped at every snapshot, before and after a validation: weights, momentum, losses and log are equal."""
+    monkeypatch.setitem(nets.NETS, name, nets.NETS[name]._replace(recipe=recipe))
+    options = dict(batch=2, base_lr=1e-8, val_every=4)
+    whole = trainer(tmp_path / 'whole', mini, name, **options)
+    whole.train([])
+    for stop in (1, 2, 4, 5, 6):
+        part = trainer(tmp_path / 'parts', mini, name, **options)
+        snapshot = part._snapshot
+
+        def stopped(solver, stop=stop, part=part, snapshot=snapshot):
+            snapshot(solver)
+            if solver.iter == stop:
+                shutil.copytree(part.run.folder, tmp_path / f'killed-{stop}')
+                part._note_stop(15, None)
+        part._snapshot = stopped
+        part.train([])
+    part = trainer(tmp_path / 'parts', mini, name, **options)
+    part.train([])
+    manifests = [read_sealed(run.run.snapshots()[-1][1] / MANIFEST) for run in (whole, part)]
+    for key in ('iteration', 'recent_losses', 'validation', 'data'):
+        assert manifests[0][key] == manifests[1][key], key
+    states = [(run.run.snapshots()[-1][1] / 'train_iter_6.solverstate').read_bytes() for run in (whole, part)]
+    assert states[0] == states[1]
+    ours, other = (dict(read_weights(run.run.weights())) for run in (whole, part))
+    assert all((a == b).all() for layer in ours for a, b in zip(ours[layer], other[layer], strict=True))
+    logs = [[{key: value for key, value in record.items() if key not in ('time', 'images_per_second')}
+             for record in run.run.read_log() if 'event' not in record] for run in (whole, part)]
+    assert logs[0] == logs[1]
