@@ -1,1 +1,1 @@
-"""The paper in miniature: a data set drawn by code, and `python -m miniature` to learn it."""
+"""The paper in miniature: data sets drawn by code, and `python -m miniature` to learn one."""

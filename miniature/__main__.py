@@ -15,7 +15,7 @@ from pathlib import Path
 import infer
 import score
 import solve
-from command import run
+from command import parsed, run
 from data_layers import Mini
 from nets import deploy_net, find
 from solvers import METRICS, Run, load_net, segment
@@ -39,7 +39,7 @@ def parse(arguments=None):
     add('--out', type=Path, default=Path('out/miniature'), metavar='DIR',
         help='where the pictures go (default: out/miniature)')
     add('--quick', action='store_true', help='a tenth of the data and of the iterations, to try the code')
-    return parser.parse_args(arguments)
+    return parsed(parser, arguments)
 
 
 def train(args):

@@ -6,6 +6,7 @@
 Beside the scenes to segment it holds pictures of single shapes to classify, in the place of ILSVRC.
 """
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -14,13 +15,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_layers.convert import save_label
+from data_layers.mini import OBJECT_SIDE
 from errors import UserError
+from files import read_text
 
 from .shapes import CLASSES, SPLITS, draw, draw_object
 
 MANIFEST = 'miniature.json'
 VERSION = 2  # of the drawing: raise it with any change to what a seed gives
-OBJECT_SIDE = 104  # what the miniature's classifier takes
 
 
 def generate(root, train=800, val=200, size=(96, 160), seed=0, objects=4000):
@@ -34,23 +36,45 @@ def generate(root, train=800, val=200, size=(96, 160), seed=0, objects=4000):
     """
     if not 64 <= size[0] <= size[1] or min(train, val, objects) < 0:
         raise UserError(f'no such set: train={train}, val={val}, size={tuple(size)} (sides from 64 up)')
-    root = Path(root).resolve()
     manifest = dict(version=VERSION, classes=list(CLASSES), train=train, val=val, objects=objects, size=list(size),
                     seed=seed)
+
+    def write(folder):
+        _write_voc(folder, manifest)
+        _write_objects(folder, manifest)
+
+    return whole(root, manifest, write)
+
+
+def whole(root, manifest, write):
+    """The folder `root` with the set of `manifest`, which `write` draws into a new folder if it is not there.
+
+    It appears whole or not at all, with a digest of all its files beside.
+    """
+    root = Path(root).resolve()
     if _holds(root, manifest):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as scratch:
         folder = Path(scratch) / root.name
-        _write_voc(folder, manifest)
-        _write_objects(folder, manifest)
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+        write(folder)
+        # No line end: whatever is cut off its end, the rest is no JSON.
+        (folder / MANIFEST).write_text(json.dumps(manifest | {'sha256': _digest(folder)}, indent=2))
         try:
             folder.rename(root)
         except OSError:
             if not _holds(root, manifest):  # drawn by another process meanwhile
                 raise
     return root
+
+
+def _digest(folder):
+    """The hash of a folder's files, by name and content, but for its manifest."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob('*') if path.is_file() and path != folder / MANIFEST):
+        with path.open('rb') as file:
+            digest.update(f'{path.relative_to(folder)} {hashlib.file_digest(file, "sha256").hexdigest()}\n'.encode())
+    return digest.hexdigest()
 
 
 def _holds(root, manifest):
@@ -60,14 +84,20 @@ def _holds(root, manifest):
     remedy = 'remove it or name another folder'
     if not (root / MANIFEST).is_file():
         raise UserError(f'{root} is not a generated data set: {remedy}')
-    found = json.loads((root / MANIFEST).read_text())
+    try:
+        found = json.loads(read_text(root / MANIFEST, 1 << 20))
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{root / MANIFEST}: damaged ({error}): {remedy}') from error
+    if not isinstance(found, dict):
+        raise UserError(f'{root / MANIFEST}: damaged (no JSON object): {remedy}')
+    digest = found.pop('sha256', None)
     if found != manifest:
         differ = sorted(key for key in manifest.keys() | found.keys() if found.get(key) != manifest.get(key))
         raise UserError(f'{root} holds a set drawn with other {", ".join(differ)}: {remedy}')
-    scenes = manifest['train'] + manifest['val']
-    for kind, count in (('JPEGImages', scenes), ('SegmentationClass', scenes), ('Objects', manifest['objects'])):
-        if len(list((root / kind).glob('*.*'))) != count:
-            raise UserError(f'{root / kind} has lost or gained files: {remedy}')
+    if digest != _digest(root):
+        raise UserError(f'{root}: files were lost, added or changed since it was drawn: {remedy}')
     return True
 
 

@@ -108,7 +108,7 @@ def texture(name, u, v, rng):
     return pattern - pattern.mean() + 0.5
 
 
-def _colours(rng, contrast, saturation):
+def colours(rng, contrast, saturation):
     """A dark and a light RGB colour in [0, 1] of random hues, about `contrast` apart in brightness."""
     middle = rng.uniform(0.4, 0.6)
     tints = [np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, saturation), 1)) for _ in range(2)]
@@ -116,74 +116,80 @@ def _colours(rng, contrast, saturation):
             for tint, brightness in zip(tints, (middle - contrast / 2, middle + contrast / 2), strict=True)]
 
 
-def _mixed(pair, pattern):
+def mixed(pair, pattern):
     """The colours of `pair` in the proportions of `pattern` H×W, as H×W×3."""
     return pair[0] + pattern[..., None] * (pair[1] - pair[0])
 
 
 # Pictures: float32 H×W×3 in [0, 1], painted from back to front.
 
-def _noise(rng, height, width, cell):
+def noise(rng, height, width, cell):
     """Smooth noise in about [-1, 1], H×W, whose features are `cell` pixels wide."""
     coarse = rng.uniform(-1, 1, (height // cell + 2, width // cell + 2)).astype(np.float32)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _blend(image, colour, alpha):
+def blend(image, colour, alpha):
     """Lay `colour` (RGB, or one a pixel) over `image` in place, by `alpha` H×W in [0, 1]."""
     image += alpha[..., None] * (colour - image)
 
 
-def _turned(y, x, centre, angle):
-    """The points (y, x) seen from `centre`, turned by `angle`."""
-    y, x, cos, sin = y - centre[0], x - centre[1], np.cos(angle), np.sin(angle)
+def _turned(y, x, centre, angle, tall=1):
+    """The points (y, x) seen from `centre`, turned by `angle`, of a plane that looks `tall` times as high as it is."""
+    y, x, cos, sin = (y - centre[0]) / tall, x - centre[1], np.cos(angle), np.sin(angle)
     return (cos * x + sin * y).astype(np.float32), (cos * y - sin * x).astype(np.float32)
 
 
-def _background(rng, height, width):
+def background(rng, height, width):
     """Clutter of gradients, noise, faint texture and lines, float32 H×W×3."""
     y, x = np.mgrid[:height, :width]
     u, v = _turned(y, x, (height / 2, width / 2), rng.uniform(0, 2 * np.pi))
-    pair = _colours(rng, rng.uniform(0.1, 0.25), 0.35)
-    mix = 0.5 + u / width * rng.uniform(0, 0.7) + 0.35 * _noise(rng, height, width, 32)
-    mix += 0.25 * _noise(rng, height, width, 10)
-    image = _mixed(pair, np.clip(mix, 0, 1)).astype(np.float32)
-    region = np.clip(4 * _noise(rng, height, width, 40) - 0.6, 0, 1) * rng.uniform(0.3, 0.9)
-    _blend(image, _mixed(_colours(rng, 0.15, 0.35), texture(None, u, v, rng)), region)
+    pair = colours(rng, rng.uniform(0.1, 0.25), 0.35)
+    mix = 0.5 + u / width * rng.uniform(0, 0.7) + 0.35 * noise(rng, height, width, 32)
+    mix += 0.25 * noise(rng, height, width, 10)
+    image = mixed(pair, np.clip(mix, 0, 1)).astype(np.float32)
+    region = np.clip(4 * noise(rng, height, width, 40) - 0.6, 0, 1) * rng.uniform(0.3, 0.9)
+    blend(image, mixed(colours(rng, 0.15, 0.35), texture(None, u, v, rng)), region)
     for _ in range(rng.integers(2, 7)):
         u, v = _turned(y, x, rng.uniform(0, (height, width)), rng.uniform(0, 2 * np.pi))
         distance = box(u, v, rng.uniform(15, 90), rng.uniform(0.4, 0.9))
-        _blend(image, rng.random(3, np.float32), rng.uniform(0.3, 0.9) * np.clip(0.5 - distance, 0, 1))
+        blend(image, rng.random(3, np.float32), rng.uniform(0.3, 0.9) * np.clip(0.5 - distance, 0, 1))
     return image
 
 
-def _paint(image, label, rng, name, r, centre):
-    """Paint one object of class `name` and extent 2`r` in place; None is a distractor, left unlabelled."""
+def paint(image, label, rng, name, r, centre, value=None, tall=1):
+    """Paint one object of class `name` and extent 2`r` in place; None is a distractor, left unlabelled.
+
+    Its label is `value`, by default its number in CLASSES, and it looks `tall` times as high as it is.
+    Returns the window it lies in, two slices, and there bool H×W, what it covers.
+    """
     reach = 1.4 * r + SHADOW + 2
     top, left = (max(0, int(c - reach)) for c in centre)
     bottom, right = (int(c + reach) for c in centre)
-    image, label = image[top:bottom, left:right], label[top:bottom, left:right]
+    window = slice(top, bottom), slice(left, right)
+    image, label = image[window], label[window]
     y, x = np.mgrid[top:top + label.shape[0], left:left + label.shape[1]]
-    u, v = _turned(y, x, centre, rng.uniform(0, 2 * np.pi))
-    distance = blob(u, v, r, rng) if name is None else shape(name, u, v, r, rng)
+    u, v = _turned(y, x, centre, rng.uniform(0, 2 * np.pi), tall)
+    distance = tall * (blob(u, v, r, rng) if name is None else shape(name, u, v, r, rng))
     shadow = np.clip(0.5 - distance / (2 * SHADOW), 0, 0.5)
     image[2:, 2:] *= 1 - shadow[:-2, :-2, None]
     pattern = texture(TEXTURES.get(name) if rng.random() < OWN_TEXTURE else None, u, v, rng)
     shade = 1 + rng.uniform(-0.2, 0.2) * u / r
-    colour = _mixed(_colours(rng, rng.uniform(0.45, 0.7), 0.8), pattern) * shade[..., None]
-    _blend(image, colour, np.clip(0.5 - distance, 0, 1))
+    colour = mixed(colours(rng, rng.uniform(0.45, 0.7), 0.8), pattern) * shade[..., None]
+    blend(image, colour, np.clip(0.5 - distance, 0, 1))
     if name is not None:
         label[distance < VOID_BAND] = VOID
-        label[distance <= -VOID_BAND] = CLASSES.index(name)
+        label[distance <= -VOID_BAND] = CLASSES.index(name) if value is None else value
+    return window, distance <= 0
 
 
-def _distract(image, label, rng, most):
+def distract(image, label, rng, most):
     """Paint up to `most` distractors anywhere."""
     for _ in range(rng.integers(0, most, endpoint=True)):
-        _paint(image, label, rng, None, rng.uniform(5, 24), rng.uniform(0, label.shape))
+        paint(image, label, rng, None, rng.uniform(5, 24), rng.uniform(0, label.shape))
 
 
-def _develop(image, rng):
+def develop(image, rng):
     """The painted picture as a camera gives it: noisy, uint8."""
     image = 255 * image + 5 * rng.standard_normal(image.shape, np.float32)
     return np.clip(image, 0, 255).astype(np.uint8)
@@ -206,12 +212,12 @@ def draw(seed, split, index, size):
     """Scene `index` of `split`: its own seeds, so that it does not change with how many are drawn."""
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     height, width = rng.integers(size[0], size[1], 2, endpoint=True)
-    image, label = _background(rng, height, width), np.zeros((height, width), np.uint8)
-    _distract(image, label, rng, 3)
+    image, label = background(rng, height, width), np.zeros((height, width), np.uint8)
+    distract(image, label, rng, 3)
     count = int(height * width / 128 ** 2 * rng.uniform(3, 5) + 0.5)
     for name, r, centre in _place(rng, height, width, count):
-        _paint(image, label, rng, name, r, centre)
-    return Scene(_develop(image, rng), label)
+        paint(image, label, rng, name, r, centre)
+    return Scene(develop(image, rng), label)
 
 
 def draw_object(seed, index, side):
@@ -220,9 +226,9 @@ def draw_object(seed, index, side):
     What ILSVRC is to the paper: the pictures a classifier learns from before it becomes an FCN.
     """
     rng = np.random.default_rng([seed, len(SPLITS), index])
-    image, label = _background(rng, side, side), np.zeros((side, side), np.uint8)
-    _distract(image, label, rng, 2)
+    image, label = background(rng, side, side), np.zeros((side, side), np.uint8)
+    distract(image, label, rng, 2)
     name = str(rng.choice(CLASSES[1:]))
     r = rng.uniform(SMALLEST[name], min(LARGEST, side)) / 2
-    _paint(image, label, rng, name, r, side / 2 + rng.uniform(-0.5, 0.5, 2) * (side / 2 - 0.6 * r))
-    return _develop(image, rng), CLASSES.index(name)
+    paint(image, label, rng, name, r, side / 2 + rng.uniform(-0.5, 0.5, 2) * (side / 2 - 0.6 * r))
+    return develop(image, rng), CLASSES.index(name)

@@ -180,7 +180,7 @@ def test_other_parameters_are_refused_by_name(root):
 def test_damaged_set_is_refused(tmp_path):
     generate(tmp_path / 'set', train=2, val=0, objects=40)
     (tmp_path / 'set' / 'JPEGImages' / 'train_00001.jpg').unlink()
-    with pytest.raises(UserError, match='JPEGImages has lost'):
+    with pytest.raises(UserError, match='files were lost, added or changed'):
         generate(tmp_path / 'set', train=2, val=0, objects=40)
 
 
