@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from command import run
+from command import parsed, run, whole
 from engine import versions
 from errors import UserError
 from files import write_text
@@ -55,9 +55,10 @@ TOLERANCE = 1e-3  # of the largest score: PyTorch's net and ours are the same
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=3, metavar='N', help='turns of every contender (default: 3)')
+    parser.add_argument('--rounds', type=whole(1, 1000), default=3, metavar='N',
+                        help='turns of every contender (default: 3)')
     parser.add_argument('--out', type=Path, default=ROOT / 'results/bench-cpu.md', metavar='FILE')
-    return parser.parse_args(arguments)
+    return parsed(parser, arguments)
 
 
 def untuned():

@@ -9,8 +9,10 @@ fast as it classifies a hundred patches.
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from caffe.proto import caffe_pb2
 
 from data_layers import Source
 from engine import caffe, lean
@@ -25,25 +27,65 @@ TIMES = 5
 BATCH = 20  # patches that the classifier takes at once, as is kind to it
 
 
-def grid_against_patches(name):
-    """(outputs to a side, seconds for all of them at once, seconds for as many patches) of a classifier."""
+class Amortization(NamedTuple):
+    """Seconds for `side`×`side` outputs: of one pass over the whole image, and of as many patches."""
+
+    side: int
+    whole: float
+    patches: float
+
+    @property
+    def ratio(self):
+        return self.patches / self.whole
+
+
+def grid_against_patches(name, backward=False):
+    """{'forward': Amortization} of a classifier, and that of its 'backward' pass if asked for."""
     deploy = FOLDER / name / 'deploy.prototxt'
-    patches = caffe.Net(str(deploy), caffe.TEST)
+    classifier = read_spec(deploy)
+    whole = cast_net(caffe.Net(str(deploy), caffe.TEST), classifier)
+    patches, whole = (_net(with_loss(spec) if backward else spec, shape, backward) for spec, shape in (
+        (classifier, (BATCH, 3, *_input(classifier)[2:])), (whole, (1, 3, SIDE, SIDE))))
+    side = whole.blobs[whole.bottom_names['loss'][0] if backward else whole.outputs[0]].shape[2]
+    passes = ('forward', 'backward') if backward else ('forward',)
+    seconds = {what: (least(getattr(whole, what), TIMES), least(getattr(patches, what), TIMES)) for what in passes}
+    return {what: Amortization(side, once, batch / BATCH * side ** 2) for what, (once, batch) in seconds.items()}
+
+
+def _net(spec, shape, backward):
+    """A lean caffe.Net of drawn weights, its input of noise; one that is to go backward is for training."""
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
-        file.write(str(cast_net(patches, read_spec(deploy))))
+        file.write(str(spec))
         file.flush()
-        whole = caffe.Net(file.name, caffe.TEST)
-    rng = np.random.default_rng(0)
-    for net in (patches, whole):
-        start(net, [], init_missing=True)
-        lean(net)
-    patches.blobs['data'].reshape(BATCH, *patches.blobs['data'].shape[1:])
-    whole.blobs['data'].reshape(1, 3, SIDE, SIDE)
-    for net in (patches, whole):
-        net.blobs['data'].data[...] = rng.normal(0, 50, net.blobs['data'].data.shape)
-    at_once = least(whole.forward, TIMES)
-    side = whole.blobs[whole.outputs[0]].shape[2]
-    return side, at_once, least(patches.forward, TIMES) / BATCH * side ** 2
+        net = caffe.Net(file.name, caffe.TRAIN if backward else caffe.TEST)
+    start(net, [], init_missing=True)
+    net.blobs['data'].reshape(*shape)
+    if backward:  # A label for each output: where they are follows from the shape of the scores.
+        scores = net.bottom_names['loss'][0]
+        net.forward(end=next(name for name, tops in net.top_names.items() if scores in tops))
+        batch, _, *places = net.blobs[scores].shape
+        net.blobs['label'].reshape(batch, 1, *places)
+    lean(net)
+    net.blobs['data'].data[...] = np.random.default_rng(0).normal(0, 50, shape)
+    return net
+
+
+def _input(spec):
+    """The dimensions of a NetParameter's input."""
+    return list(spec.layer[0].input_param.shape[0].dim)
+
+
+def with_loss(spec):
+    """A copy of a classifier, a NetParameter, that learns: the loss of a label in the place of its probabilities."""
+    learns = caffe_pb2.NetParameter()
+    learns.CopyFrom(spec)
+    last = learns.layer[-1]
+    label = caffe_pb2.LayerParameter(name='label', type='Input', top=['label'])
+    label.input_param.shape.add(dim=[1, 1])
+    last.CopyFrom(caffe_pb2.LayerParameter(name='loss', type='SoftmaxWithLoss', bottom=[last.bottom[0], 'label'],
+                                           top=['loss']))
+    learns.layer.insert(1, label)
+    return learns
 
 
 def data_share(name='voc-fcn-googlenet', images=12):
@@ -77,8 +119,9 @@ def report():
              '| classifier | outputs of a 500×500 image | at once, s | as patches, s | ratio |',
              '|---|---|---|---|---|']
     for name in ('ilsvrc-alexnet', 'ilsvrc-vgg16', 'ilsvrc-googlenet'):
-        side, at_once, patches = grid_against_patches(name)
-        lines.append(f'| {name} | {side}×{side} | {at_once:.3f} | {patches:.2f} | {patches / at_once:.1f} |')
+        found = grid_against_patches(name)['forward']
+        lines.append(f'| {name} | {found.side}×{found.side} | {found.whole:.3f} | {found.patches:.2f} | '
+                     f'{found.ratio:.1f} |')
     shares = data_share()
     lines += ['', f'The paper names a ratio of over 5 for AlexNet. Patches go {BATCH} at once.', '',
               '## Waiting for data', '',

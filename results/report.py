@@ -7,10 +7,8 @@
 
 import argparse
 import json
-import platform
 import subprocess
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +16,7 @@ from PIL import Image
 import infer
 from command import run
 from data_layers import DATASETS
+from experiments.report import clean, machine, minutes
 from miniature.pictures import curves
 from nets import deploy_net, find, input_tops
 from solvers import METRICS, Run, load_net, segment
@@ -36,31 +35,17 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
-def machine():
-    """The processor and the cores this runs on."""
-    models = {line.partition(': ')[2] for line in Path('/proc/cpuinfo').read_text().splitlines()
-              if line.startswith('model name')}
-    cores = subprocess.run(['nproc'], capture_output=True, text=True, check=True).stdout.strip()
-    return f'{", ".join(sorted(models))}, {cores} cores, {platform.system()} {platform.machine()}'
-
-
 def stage_section(name, runs):
     """How a net was trained: its command, its time and its last losses."""
-    records = Run(runs / name).read_log()
+    run = Run(runs / name)
+    records = run.read_log()
     about = json.loads((runs / name / 'run.json').read_text())
     losses = [record for record in records if 'smoothed_loss' in record]
-    # A longer gap than ten minutes is a run that was stopped, not one that worked.
-    minutes = sum(gap for a, b in pairwise(records) if (gap := b['time'] - a['time']) < 600) / 60
-    return (f'- `{name}`: {losses[-1]["iteration"]} iterations in {minutes:.0f} minutes, base_lr '
+    return (f'- `{name}`: {losses[-1]["iteration"]} iterations in {minutes(run):.0f} minutes, base_lr '
             f'{about["settings"]["base_lr"]:g}, smoothed loss {losses[0]["smoothed_loss"]:.2f} → '
             f'{losses[-1]["smoothed_loss"]:.2f}; Caffe {about["versions"]["caffe"]}, '
             f'this repository at {about["versions"].get("fcn", "a commit not recorded")}, started by\n'
             f'  `{clean(about["command"])}`')
-
-
-def clean(command):
-    """A recorded command with folders outside the repository shortened to their last part."""
-    return ' '.join(Path(word).name if word.startswith(('/', '..')) else word for word in command.split())
 
 
 def tables(nets, scores):

@@ -5,9 +5,9 @@ from benchmarks import amortization
 
 def test_a_whole_image_beats_its_patches(monkeypatch):
     monkeypatch.setattr(amortization, 'TIMES', 1)
-    side, at_once, patches = amortization.grid_against_patches('mini-vgg')
-    assert side == (500 - 104) // 32 + 1
-    assert 0 < at_once < patches
+    for what, found in amortization.grid_against_patches('mini-vgg', backward=True).items():
+        assert found.side == (500 - 104) // 32 + 1, what
+        assert 0 < found.whole < found.patches and found.ratio == found.patches / found.whole
 
 
 def test_shares_of_both_phases():

@@ -1,0 +1,69 @@
+"""Heavy learning against accumulated batches (PAMI, section 4.3).
+
+With batches of k images and momentum p an image's gradient is in the step with the coefficient
+p^⌊j/k⌋, if j more have been seen since. Without the floor that is (p^(1/k))^j: momentum 0.9 with
+batches of 20 is like momentum 0.9^(1/20) ≈ 0.99 with single images, which the paper
+calls heavy learning. It takes more steps for as many images, and learns faster.
+
+Caffe takes the mean of a batch's gradients, where the paper's formula has their sum: its rate η
+is k·η there. Heavy learning also steps k times as often, so that an image moves the
+weights (1 − 0.9) / (1 − 0.99) = 10 times as far with it in the end. With batches at
+10·k·η it moves them as far, and only the frequency of steps differs. Both are tried.
+"""
+
+from nets import find
+from solvers.recipes import recipe_of
+
+from . import ways
+from .study import claims, table
+
+BATCH, ACCUMULATED, HEAVY = 20, 0.9, 0.99
+
+
+def rates(net):
+    """The three ways, {name: solvers.Options}. In the first an image moves the weights as far as by its recipe."""
+    recipe = recipe_of(net)
+    rate = find(net).base_lr / recipe.iter_size * (1 - HEAVY) / (1 - recipe.momentum)
+    found = {'heavy': dict(batch=1, momentum=HEAVY, base_lr=rate)}
+    for factor in (BATCH, round(BATCH * (1 - ACCUMULATED) / (1 - HEAVY))):
+        found[f'batches, {factor} times the rate'] = dict(batch=BATCH, momentum=ACCUMULATED, base_lr=factor * rate)
+    return found
+
+
+def reach(batch, momentum, rate):
+    """How far an image's gradient moves the weights in the end, in Caffe, whose batches are means."""
+    return rate / batch / (1 - momentum)
+
+
+def run(study):
+    net = study.net('fcn32s')
+    images = BATCH * max(1, ways.iterations(study, 1600, 400) // BATCH)
+    asked = rates(net)
+    found = {way: ways.curve(ways.train(study, net, images // options['batch'], **options), options['batch'])
+             for way, options in asked.items()}
+    file = study.picture('curves')
+    seen = {way: values['val_iteration'] * asked[way]['batch'] for way, values in found.items()}
+    ways.lines(file, [('images seen', label, {way: (seen[way], values[key]) for way, values in found.items()})
+                      for label, key in (('validation loss', 'val_loss'), ('validation mean IU (%)', 'mean_iu'))],
+               markers=True)
+    rows = [row(way, options, found[way]) for way, options in asked.items()]
+    text = [table(['', 'batch', 'momentum', 'rate', 'rate / (batch · (1 − momentum))', 'validation loss', 'mean IU',
+                   'seconds'], rows), f'![by images seen]({file.name})', conclusion(found, images)]
+    study.report('\n\n'.join(text), {
+        way: {'options': asked[way], **{key: array.tolist() for key, array in values.items()}}
+        for way, values in found.items()})
+
+
+def row(way, options, values):
+    """A line of the table."""
+    batch, momentum, rate = options['batch'], options['momentum'], options['base_lr']
+    return (way, batch, f'{momentum:g}', f'{rate:.2g}', f'{reach(batch, momentum, rate):.2g}',
+            f'{values["val_loss"][-1]:.4g}', float(values['mean_iu'][-1]), f'{values["seconds"][-1]:.0f}')
+
+
+def conclusion(found, images):
+    """What the paper says of heavy learning, and whether it is so after as many images."""
+    heavy, *others = ((way, float(values['mean_iu'][-1])) for way, values in found.items())
+    return (f'After {images} images each:\n\n' + claims(
+        {f'Heavy learning is at least as good as {way}, to a point of mean IU': heavy[1] > iu - ways.LEAST
+         for way, iu in others}))

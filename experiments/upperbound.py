@@ -1,0 +1,89 @@
+"""The best mean IU that prediction at a stride allows (CVPR, appendix A).
+
+The paper downsamples the truth and upsamples it again, and finds that a coarse labelling may still score well
+above the state of the art. It does not say by which interpolation: here by the nearest pixel both ways, and beside
+that as a net could do at best, each cell's most frequent class upsampled bilinearly.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from tqdm import tqdm
+
+from data_layers import VOID
+from nets import find
+from solvers import confusion, metrics
+
+from .study import claims, table
+
+PAPER = {128: 50.9, 64: 73.3, 32: 86.1, 16: 92.8, 8: 96.4, 4: 98.5}
+FCN8S = 62.7  # Table 2
+QUICK = 20  # images
+
+
+def filled(label):
+    """H×W classes with void given the class of the nearest pixel that has one; as it is if none has."""
+    void = label == VOID
+    if void.all() or not void.any():
+        return label
+    return label[tuple(distance_transform_edt(void, return_distances=False, return_indices=True))]
+
+
+def nearest(label, factor):
+    """The H×W label by every `factor`-th pixel, the middle of its cell, each in the place of its cell."""
+    rows, columns = (np.minimum(np.arange(size) // factor * factor + factor // 2, size - 1) for size in label.shape)
+    return label[np.ix_(rows, columns)]
+
+
+def frequent(label, factor):
+    """The H×W label by each cell's most frequent class, a cell being `factor`×`factor`, upsampled bilinearly."""
+    height, width = label.shape
+    tall, wide = -(-height // factor), -(-width // factor)
+    classes = np.unique(label)
+    padded = np.pad(label, ((0, tall * factor - height), (0, wide * factor - width)), mode='edge')
+    counts = np.stack([(padded == value).reshape(tall, factor, wide, factor).sum((1, 3)) for value in classes])
+    cells = np.argmax(counts, 0)
+    maps = [np.asarray(Image.fromarray((cells == index).astype(np.float32)).resize(
+        (wide * factor, tall * factor), Image.Resampling.BILINEAR))[:height, :width] for index in range(len(classes))]
+    return classes[np.argmax(maps, 0)]
+
+
+def bounds(dataset, names, factors=PAPER):
+    """{method: {factor: mean IU in percent}} of the labels `names` of a data set."""
+    classes = len(next(iter(dataset.labels.values())))
+    matrices = {(method, factor): np.zeros((classes, classes), np.int64)
+                for method in (nearest, frequent) for factor in factors}
+    for name in tqdm(names, desc='upperbound', unit='image', dynamic_ncols=True, disable=None):
+        truth = dataset.pair(name)[1]
+        whole = filled(truth)
+        if (whole == VOID).all():
+            continue
+        for (method, factor), matrix in matrices.items():
+            matrix += confusion(truth, method(whole, factor), classes)
+    return {method.__name__: {factor: 100 * metrics(matrices[method, factor])['mean_iu'] for factor in factors}
+            for method in (nearest, frequent)}
+
+
+def run(study):
+    net = study.net('fcn32s')
+    dataset = study.dataset(net)
+    names = dataset.names[:QUICK] if study.quick else dataset.names
+    found = bounds(dataset, names)
+    head = ['downsampling factor', 'nearest pixel', "a cell's most frequent class, bilinear", 'the paper']
+    rows = [(factor, found['nearest'][factor], found['frequent'][factor], paper) for factor, paper in PAPER.items()]
+    if study.data is None and (real := study.beside('voc')):
+        head.append('[real images](upperbound-voc.md), nearest pixel')
+        rows = [(*row, real['raw']['mean_iu']['nearest'][str(row[0])]) for row in rows]
+    said = {'The finer the labels, the higher the bound': all(
+            values[coarse] < values[fine] for values in found.values() for coarse, fine in pairwise(PAPER))}
+    if study.data:
+        said[f'Prediction at stride 32 may score well above the {FCN8S} of FCN-8s'] = found['nearest'][32] > FCN8S + 10
+    text = '\n\n'.join([
+        table(head, rows),
+        f'Mean IU in percent, over the {len(names)} labels of {study.source(net, "val").split} '
+        f'({find(net).data}), of the truth downsampled and upsampled again; void takes the class of the nearest '
+        'pixel before, and does not count after. The paper has 736 images of PASCAL VOC 2011, and does not say how '
+        'it samples.', claims(said)])
+    study.report(text, dict(mean_iu=found, paper=PAPER, images=len(names)))

@@ -1,0 +1,45 @@
+"""The stages of Table 2 and Figure 4, at their smallest."""
+
+import numpy as np
+import pytest
+
+from experiments import figure4, table2
+
+
+def test_claims_are_computed_from_the_numbers():
+    paper = {kind: values[2] for kind, values in table2.PAPER.items()}
+    assert all(table2.said(paper).values()) and len(table2.said(paper)) == 2
+    other = paper | {'fcn8s': 70.0, 'fcn32s': 40.0, 'fcn-pool4': 50.0, 'fcn32s-lower-lr': 41.0}
+    assert list(table2.said(other).values()) == [False, True, False, True]
+    assert not next(iter(table2.said({'fcn32s-fixed': 9.0, 'fcn32s': 9.0}).values()))
+
+
+def test_the_band_lies_along_outlines():
+    truth = np.zeros((30, 40), np.uint8)
+    truth[:, 20:] = 3
+    near = figure4.near_outlines(truth)
+    assert near[:, 17:24].all() and not near[:, :15].any() and not near[:, 26:].any()
+    assert not figure4.near_outlines(np.zeros((8, 8), np.uint8)).any()
+
+
+@pytest.mark.slow
+def test_table2(quick):
+    values = quick('table2')['percent']
+    assert set(values) == {*table2.STAGES, *table2.OTHERS}
+    assert all(50 < pixel <= 100 and 0 < iu < pixel for pixel, _, iu, _ in values.values())
+    assert values['fcn8s'][0] > values['fcn32s'][0]
+
+
+@pytest.mark.slow
+def test_the_real_trunk_learns_real_images(quick, shared):
+    real = ('--trunk', 'googlenet', '--data', shared('data/voc'), '--weights',
+            shared('weights/bvlc_googlenet.caffemodel'))
+    values = quick('table2', *real, stem='table2-googlenet')['percent']
+    assert set(values) == set(table2.STAGES)
+    assert all(0 < pixel <= 100 for pixel, *_ in values.values())
+
+
+@pytest.mark.slow
+def test_figure4(quick):
+    found = quick('figure4')
+    assert list(found['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s'] and len(found['shown']) == 4

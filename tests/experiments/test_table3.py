@@ -1,0 +1,21 @@
+"""Table 3's files in the server's layout, and Figure 6."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.mark.slow
+def test_table3(quick, folder):
+    found = quick('table3')
+    files = sorted((folder / 'runs/quick/table3/results/VOC2012/Segmentation/comp6_val_cls').iterdir())
+    assert len(files) == found['images'] == 10 and all(file.suffix == '.png' for file in files)
+    with Image.open(files[0]) as label:
+        assert label.mode == 'P' and np.asarray(label).max() < 7
+    assert 50 < found['percent']['pixel_accuracy'] < 100 and found['seconds_per_image'] > 0
+
+
+@pytest.mark.slow
+def test_figure6(quick):
+    values = list(quick('figure6')['percent'].values())
+    assert 0 < len(values) <= 4 and values == sorted(values, reverse=True)

@@ -1,0 +1,53 @@
+"""Down- and upsampled truths, against plain calculations."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt
+
+from data_layers import VOC, VOID
+from experiments.upperbound import bounds, filled, frequent, nearest
+
+
+def test_void_takes_the_nearest_class():
+    label = np.array([[1, 255, 255, 255, 2], [1, 255, 255, 255, 2]], np.uint8)
+    whole = filled(label)
+    assert whole[:, [0, 1]].tolist() == [[1, 1]] * 2 and whole[:, [3, 4]].tolist() == [[2, 2]] * 2
+    assert (filled(np.full((2, 2), VOID)) == VOID).all()
+
+
+def test_every_pixel_by_the_middle_of_its_cell():
+    label = np.arange(35).reshape(5, 7).astype(np.uint8)
+    by_hand = [[label[min(y // 3 * 3 + 1, 4), min(x // 3 * 3 + 1, 6)] for x in range(7)] for y in range(5)]
+    assert nearest(label, 3).tolist() == by_hand
+    assert (nearest(label, 1) == label).all() and (frequent(label, 1) == label).all()
+
+
+def test_the_most_frequent_class_of_each_cell_and_straight_outlines():
+    label = np.zeros((32, 32), np.uint8)
+    label[:, 16:] = 5
+    label[3, 4] = 2  # the only one in its cell
+    coarse = frequent(label, 8)
+    assert set(np.unique(coarse)) == {0, 5} and (coarse == np.where(np.arange(32) < 16, 0, 5)).all()
+    disc = (np.hypot(*(np.mgrid[:64, :64] - 32)) < 20).astype(np.uint8)
+    wrong = frequent(disc, 8) != disc
+    edge = np.minimum(distance_transform_edt(disc), distance_transform_edt(1 - disc) + disc * 99)
+    assert 0 < wrong.sum() < (nearest(disc, 8) != disc).sum() and edge[wrong].max() < 8
+
+
+def test_no_loss_without_downsampling(voc):
+    dataset = VOC(voc, 'seg11valid')
+    found = bounds(dataset, dataset.names, (8, 1))
+    assert found['nearest'][1] == found['frequent'][1] == 100 and found['nearest'][8] < 100
+
+
+@pytest.mark.slow
+def test_upperbound(quick):
+    found = quick('upperbound')['mean_iu']
+    for values in found.values():
+        assert list(values) == ['128', '64', '32', '16', '8', '4']
+        assert list(values.values()) == sorted(values.values()) and values['4'] > 90
+
+
+@pytest.mark.slow
+def test_upperbound_of_a_real_set(quick, voc):
+    assert quick('upperbound', '--data', voc, stem='upperbound-voc')['images'] == 4

@@ -1,0 +1,130 @@
+"""Nets trained in several ways: what the experiments conclude, and each in its smallest form."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import EXPERIMENTS, augmentation, balancing, momentum, sampling, ways
+from experiments.study import Study
+from solvers import Run
+
+
+def by_iu(*values):
+    return np.array([[80, 50, value, 70] for value in values], float)
+
+
+@pytest.mark.parametrize(('values', 'difference', 'noticed'), [
+    ([42.0, 43, 44], 3, True), ([40.4, 40.6, 40.8], 0.6, False), ([37.0, 42, 47], 2, False),
+    ([36.0, 37, 38], -3, True)])
+def test_a_gain_is_noticeable_beyond_the_seeds_and_a_point(values, difference, noticed):
+    found = {'plain': by_iu(39, 40, 41), 'way': by_iu(*values)}
+    gain = ways.gain(found, 'way', 'plain')
+    assert gain == (pytest.approx(difference), noticed)
+    words = ways.verdict(found, 'way', 'plain')
+    assert f'{abs(difference):.1f} points {"above" if difference > 0 else "below"} plain' in words
+    assert ('within a point' in words) != noticed
+
+
+def test_one_seed_is_said_to_be_one():
+    assert 'by one seed' in ways.verdict({'plain': by_iu(40), 'way': by_iu(45)}, 'way', 'plain')
+
+
+def test_a_curve_counts_training_alone(tmp_path):
+    run = Run(tmp_path)
+    for iteration, loss in ((1, 5.0), (20, 4.0), (40, 3.0)):
+        run.log(iteration=iteration, loss=0, smoothed_loss=loss, images_per_second=8.0)
+        if iteration == 20:
+            run.log(iteration=20, validation={'mean_iu': 0.25}, validation_loss=7.0)
+    curve = ways.curve(run, batch=4)
+    assert curve['iteration'].tolist() == [1, 20, 40] and curve['loss'].tolist() == [5, 4, 3]
+    np.testing.assert_allclose(curve['seconds'], [0.5, 10, 20])
+    assert (curve['val_iteration'].tolist(), curve['val_loss'].tolist(), curve['mean_iu'].tolist()) == ([20], [7], [25])
+
+
+def test_what_is_said_of_sampling_follows_from_the_curves():
+    as_there = sampling.conclusion({1.0: (10.0, 1.0, 50), 0.5: (10.5, 2.0, 50), 0.25: (9.5, 4.0, 50)})
+    assert '**' not in as_there and '1.05 and 0.95' in as_there and '2.0 and 4.0 times as long' in as_there
+    unlike = sampling.conclusion({1.0: (10.0, 1.0, 50), 0.5: (12.0, 2.0, 50), 0.25: (9.5, 0.9, 50)})
+    assert unlike.count('**not so here**') == 2
+
+
+def test_heavy_learning_and_batches_are_comparable():
+    options = list(momentum.rates('voc-fcn32s').values())
+    assert (options[0]['batch'], options[0]['momentum']) == (1, 0.99)  # the recipe itself
+    assert [option['base_lr'] for option in options] == pytest.approx([1e-10, 2e-9, 2e-8])
+    reach = [momentum.reach(option['batch'], option['momentum'], option['base_lr']) for option in options]
+    assert reach[2] == pytest.approx(reach[0]) and reach[1] == pytest.approx(reach[0] / 10)
+    mini = next(iter(momentum.rates('mini-fcn32s').values()))
+    assert momentum.reach(1, 0.99, mini['base_lr']) == pytest.approx(momentum.reach(1, 0.9, 5e-7))
+    ends = {way: {'mean_iu': [iu]} for way, iu in (('heavy', 40.0), ('a', 40.5), ('b', 42.0))}
+    assert momentum.conclusion(ends, 100).count('**not so here**') == 1
+
+
+def test_a_run_is_named_by_what_was_asked(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Study, 'train', lambda self, *arguments, **options: asked.append((arguments, options)))
+    study = Study(EXPERIMENTS['augmentation'], runs=tmp_path, quick=True)
+    ways.train(study, 'mini-fcn32s', 80, mirror=True, jitter=32, sampling=None)
+    (arguments, options), = asked
+    assert arguments == ('mini-fcn32s', 'mini-fcn32s-80-mirror-jitter32')
+    assert options['mirror'] is True and options['jitter'] == 32 and options['iterations'] == 80
+
+
+def test_the_real_column_stands_beside_the_miniature(tmp_path, monkeypatch):
+    monkeypatch.setattr(ways, 'train', lambda *arguments, **options: None)
+    monkeypatch.setattr(ways, 'scores', lambda study, net, runs: by_iu(*range(40, 40 + len(runs))))
+    study = Study(EXPERIMENTS['balancing'], runs=tmp_path, out=tmp_path)
+    made = {balancing.PLAIN: {}, balancing.BALANCED: dict(balance=True)}
+    assert ways.REAL not in ways.compared(study, made, 10)[1]
+    (tmp_path / 'balancing-googlenet.json').write_text(json.dumps(
+        {'raw': {'plain': {'mean_iu': [31.25]}, 'balanced': {'mean_iu': [29.5]}}}))
+    _, table = ways.compared(study, made, 10)
+    lines = table.splitlines()
+    assert ways.REAL in lines[0] and lines[2].endswith('| 41.0 | 70.0 | 2.0 | 31.2 |') and '29.5' in lines[3]
+    assert 'balancing-googlenet.md' in ways.basis(study, 10)
+
+
+@pytest.mark.slow
+def test_sampling(quick):
+    found = quick('sampling')
+    assert list(found) == ['1.0', '0.5', '0.25']
+    for values in found.values():
+        assert values['iteration'][-1] == 80 and values['loss'][-1] < values['loss'][0]
+        assert values['seconds'] == sorted(values['seconds'])
+
+
+@pytest.mark.slow
+def test_momentum(quick):
+    found = quick('momentum')
+    seen = [[iteration * values['options']['batch'] for iteration in values['val_iteration']]
+            for values in found.values()]
+    assert seen[0] == seen[1] == seen[2] == list(range(20, 161, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'found_ways'), [
+    ('balancing', [balancing.PLAIN, balancing.BALANCED]), ('augmentation', list(augmentation.WAYS))])
+def test_balancing_and_augmentation(name, found_ways, quick):
+    found = quick(name)
+    assert list(found) == found_ways
+    for values in found.values():
+        assert all(len(column) == 1 and 0 < column[0] <= 100 for column in values.values())
+        assert values['pixel_accuracy'][0] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['balancing', 'augmentation'])
+def test_real_images_and_the_real_classifier(name, quick, shared, tmp_path):
+    """Two iterations of GoogLeNet on a few photos."""
+    real = shared('data/voc')
+    (tmp_path / 'voc/ImageSets/Segmentation').mkdir(parents=True)
+    for folder in ('JPEGImages', 'SegmentationClass'):
+        (tmp_path / 'voc' / folder).symlink_to(real / folder)
+    for split, count in (('train', 6), ('seg11valid', 2)):
+        names = (real / f'ImageSets/Segmentation/{split}.txt').read_text().split()[:count]
+        (tmp_path / f'voc/ImageSets/Segmentation/{split}.txt').write_text('\n'.join(names) + '\n')
+    found = quick(name, '--trunk', 'googlenet', '--data', tmp_path / 'voc', '--iterations', 2,
+                  '--runs', tmp_path / 'runs', '--weights',
+                  shared('weights/bvlc_googlenet.caffemodel'), stem=f'{name}-googlenet')
+    assert all(np.isfinite(column[0]) for values in found.values() for column in values.values())
