@@ -105,7 +105,7 @@ def test_a_set_without_background_is_painted_whole():
     (['solve.py', 'nyud-fcn32s-color-hha', '--weights', 'W:hha', '--weights', 'W:hha'], 'one file for each'),
     (['infer.py', 'P', '--net', 'voc-fcn32s', '--hha', '.'], '--hha: voc-fcn32s sees no hha beside the images'),
     (['score.py', '--submit', 'out', '--images', '3'], '--submit writes every label'),
-    (['score.py', '--submit', 'out', '--year', '-5'], 'the challenge began in 2007')])
+    (['score.py', '--submit', 'out', '--year', '-5'], 'is not a whole number from 2007')])
 def test_what_does_not_go_together_is_refused(arguments, words, googlenet, tmp_path, command):
     Image.new('RGB', (9, 9)).save(tmp_path / 'p.png')
     given = [str(word).replace('W', str(googlenet)).replace('P', str(tmp_path / 'p.png')) for word in arguments]

@@ -24,7 +24,8 @@ import score
 import solve
 from data_layers import DATASETS
 from miniature.generate import generate
-from nets import FOLDER, NETS, input_tops, prototxts
+from miniature.sets import generate_nyud, generate_siftflow
+from nets import FOLDER, NETS, input_tops, labels_of, prototxts
 from solvers import Run, weights_for
 from surgery import save, start
 
@@ -63,6 +64,8 @@ def place(tmp_path_factory):
             archives = build(name, root / 'archives' / name, count=3)
             prepare.main([name, *(word for path in archives for word in ('--from', str(path)))])
         generate(root / 'data' / 'mini', train=2, val=2, objects=40)
+        generate_nyud(root / 'data' / 'mini-nyud', trainval=2, test=2)
+        generate_siftflow(root / 'data' / 'mini-siftflow', trainval=2, test=2)
         for dataset in DATASETS.values():
             if dataset.train and 'batch' not in dict(dataset.train.options):
                 lists = dataset.kind(dataset.val.root, dataset.val.split)
@@ -151,11 +154,11 @@ def test_net(name, place):
         assert 0 <= read(f'scores/{name}/metrics.json')['pixel_accuracy'] <= 1
         image, more = photo(row)
         infer.main([str(image), '--net', name, '--gpu', '-1', '--out', f'out/{name}', *map(str, more)])
-        for index, label in enumerate(dataset.labels):
+        for index, (label, classes) in enumerate(labels_of(row).items()):
             with (Image.open(f'out/{name}/{image.stem}{f"_{label}" if index else ""}.png') as picture,
                   Image.open(image) as original):
                 assert picture.size == original.size
-                assert np.asarray(picture).max() < len(dataset.labels[label])
+                assert np.asarray(picture).max() < len(classes)
     elif row.max_iter:  # Hardly trained, a classifier gives all classes the same: its last layer is drawn, too.
         weights = place / 'weights' / f'{name}.caffemodel'
         draw_classifier(name, weights, rng)
