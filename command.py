@@ -39,14 +39,23 @@ def shortened(text, most=900):
     return text if len(text) <= most else f'{text[:most // 2]} … {text[-most // 2:]}'
 
 
-def parsed(parser, arguments, intermixed=False):
-    """What an argparse parser makes of the arguments; an empty one ends the program, since it would mean a default."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    for option, value in zip(['', *given], given, strict=False):
-        if value == '' or (value.startswith('--') and value.endswith('=')):
-            where = f' for {option}' if option.startswith('--') else ''
-            parser.error(f'an empty argument{where}, as of a shell variable that is not set; give one or leave it out')
-    return parser.parse_intermixed_args(given) if intermixed else parser.parse_args(given)
+class Parser(argparse.ArgumentParser):
+    """Reads a command's arguments. --help shows `description` as it stands; a mistake is one line and exit code 2."""
+
+    def __init__(self, description=None, **options):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def parse_known_args(self, args=None, namespace=None):
+        given = sys.argv[1:] if args is None else list(args)
+        for option, value in zip(['', *given], given, strict=False):  # An empty one would mean a default.
+            if value == '' or (value.startswith('--') and value.endswith('=')):
+                where = f' for {option}' if option.startswith('--') else ''
+                self.error(f'an empty argument{where}, as of a shell variable that is not set; '
+                           'give one or leave it out')
+        return super().parse_known_args(given, namespace)
+
+    def error(self, message):
+        self.exit(2, f'{self.prog}: {shortened(printable(message))}; --help says what may be given\n')
 
 
 def whole(least, most=INT32):
@@ -60,12 +69,18 @@ def whole(least, most=INT32):
     return convert
 
 
-def positive(text):
-    """The type of an argparse argument that is a number above 0, also in Caffe's single precision."""
-    value = float(text)
-    if not 1e-37 < value < 1e38:
-        raise argparse.ArgumentTypeError(f'{text[:40]} is not between 1e-37 and 1e38')
-    return value
+def number(fits, words):
+    """The type of an argparse argument that is a number which `fits`, as `words` say."""
+    def convert(text):
+        value = float(text)
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f'{text[:40]} is not {words}')
+        return value
+    convert.__name__ = 'number'
+    return convert
+
+
+positive = number(lambda value: 1e-37 < value < 1e38, 'between 1e-37 and 1e38')  # also in Caffe's single precision
 
 
 def folder_for_caffe(text):

@@ -9,7 +9,6 @@ NAME_overlay.jpg, the labels over the image with a legend. A net with two kinds 
 labels draws NAME_geo.png and NAME_geo_overlay.jpg too.
 """
 
-import argparse
 import glob
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from command import add_net_options, parsed, printable, run, whole
+from command import Parser, add_net_options, printable, run, whole
 from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
 from errors import UserErrors
@@ -43,7 +42,7 @@ ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if k
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
     add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
@@ -54,7 +53,7 @@ def parse(arguments=None):
         add(f'--{name}', type=Path, metavar='DIR', help=f'for nets that see {name} too: folder of files named as '
             'the images')
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
-    return parsed(parser, arguments)
+    return parser.parse_args(arguments)
 
 
 def find_images(patterns):

@@ -10,10 +10,9 @@ archives at hand are used instead: those of any year for voc, several for one se
 sbd together give VOC's list seg11valid, which its nets are validated on.
 """
 
-import argparse
 from pathlib import Path
 
-from command import parsed, run
+from command import Parser, run
 from errors import UserError
 from preparation import SETS, lock, make
 
@@ -21,7 +20,7 @@ KINDS = ('ilsvrc', 'fcn-weights')
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('what', choices=(*SETS, *KINDS), metavar='WHAT', help=', '.join((*SETS, *KINDS)))
     add('nets', nargs='*', default=[], metavar='NET', help='nets whose weights to bring (default: all of them)')
@@ -29,7 +28,7 @@ def parse(arguments=None):
         help='an archive, a list or a caffemodel at hand, instead of a download; may be repeated')
     add('--data', type=Path, default=Path('data'), metavar='DIR', help='where data sets lie (default: data)')
     add('--weights', type=Path, default=Path('weights'), metavar='DIR', help='where weights lie (default: weights)')
-    return parsed(parser, arguments, intermixed=True)
+    return parser.parse_intermixed_args(arguments)
 
 
 def prepare_set(args):

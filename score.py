@@ -9,14 +9,13 @@ With --out DIR the confusion matrix, the metrics and the predicted labels are ke
 Each data set is scored by its own custom: SIFT Flow leaves out classes that the truth lacks.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from command import add_net_options, parsed, printable, run, whole
+from command import Parser, add_net_options, printable, run, whole
 from data_layers import DATASETS, VOID, DataError, dataset_class, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
@@ -40,7 +39,7 @@ from solvers import (
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('net', nargs='?', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
     add('--data', metavar='DIR', help="folder of the images (default: the data set's own)")
@@ -54,7 +53,7 @@ def parse(arguments=None):
     add('--year', type=whole(2007, 9999), default=2012, metavar='YEAR',
         help='of the challenge to submit to (default: 2012)')
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
-    args = parsed(parser, arguments)
+    args = parser.parse_args(arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
     if args.submit and (args.pred or args.out or args.images):

@@ -7,11 +7,10 @@
 What is finished is skipped, and what was interrupted goes on from its last snapshot.
 """
 
-import argparse
 import shlex
 import sys
 
-from command import add_net_options, parsed, positive, run, whole
+from command import Parser, add_net_options, number, positive, run, whole
 from data_layers import DATASETS, source_at
 from data_layers.augment import MAX_JITTER
 from nets import find
@@ -22,7 +21,7 @@ FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('nets', nargs='*', default=FCN8S, metavar='NET', help='default: ' + ' '.join(FCN8S))
     add('--data', metavar='DIR', help='folder of the images, to learn from and to validate on')
@@ -34,12 +33,12 @@ def parse(arguments=None):
     add('--base-lr', type=positive, metavar='RATE', help="default: the net's recipe")
     add('--batch', type=whole(1), metavar='N',
         help='forward passes, an image each, whose gradients make one step')
-    add('--momentum', type=_share(lambda value: 0 <= value < 1, 'from 0 to less than 1'), metavar='P',
+    add('--momentum', type=number(lambda value: 0 <= value < 1, 'from 0 to less than 1'), metavar='P',
         help="default: the net's recipe")
     add('--mirror', action='store_true', help='exchange left and right in half of the images to learn from')
     add('--jitter', type=whole(0, MAX_JITTER), default=0, metavar='N',
         help='move the images to learn from by up to N pixels')
-    add('--sample', type=_share(lambda value: 0.001 <= value <= 1, 'from 0.001 to 1'), metavar='P',
+    add('--sample', type=number(lambda value: 0.001 <= value <= 1, 'from 0.001 to 1'), metavar='P',
         help='let the loss keep a pixel with probability P, of a batch that grows by 1/P')
     add('--balance', action='store_true', help='weigh the loss by class, the rare more')
     add('--seed', type=whole(0), default=1337, help='of the order of images, dropout and drawn weights')
@@ -48,18 +47,7 @@ def parse(arguments=None):
     add('--snapshot-every', type=whole(1), metavar='N', help='iterations between snapshots')
     add_net_options(parser, weights='starting weights of the first net: a caffemodel or a run folder; for a net of '
                     'two streams one each, as FILE:STREAM', several=True)
-    return parsed(parser, arguments)
-
-
-def _share(fits, words):
-    """The type of an argparse argument that is a part of 1."""
-    def convert(text):
-        value = float(text)
-        if not fits(value):
-            raise argparse.ArgumentTypeError(f'{text[:40]} is not {words}')
-        return value
-    convert.__name__ = 'number'
-    return convert
+    return parser.parse_args(arguments)
 
 
 def options(name, args, device):

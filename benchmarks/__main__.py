@@ -8,7 +8,6 @@ all rounds counts: other work on the machine then hardly shows. PyTorch is not a
 this project's requirements: `pip install torch` first.
 """
 
-import argparse
 import importlib.metadata
 import importlib.util
 import json
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from command import parsed, run, whole
+from command import Parser, run, whole
 from engine import versions
 from errors import UserError
 from files import write_text
@@ -54,11 +53,11 @@ TOLERANCE = 1e-3  # of the largest score: PyTorch's net and ours are the same
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument('--rounds', type=whole(1, 1000), default=3, metavar='N',
                         help='turns of every contender (default: 3)')
     parser.add_argument('--out', type=Path, default=ROOT / 'results/bench-cpu.md', metavar='FILE')
-    return parsed(parser, arguments)
+    return parser.parse_args(arguments)
 
 
 def untuned():

@@ -3,13 +3,12 @@
     python -m data_layers.convert FROM TO
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from command import parsed, printable, run
+from command import Parser, printable, run
 from files import replacing
 
 from .images import DataError, read_image
@@ -39,10 +38,10 @@ def save_label(label, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, metavar='FROM', help='folder of RGB label PNGs')
     parser.add_argument('target', type=Path, metavar='TO', help='folder for the palette PNGs')
-    args = parsed(parser, None)
+    args = parser.parse_args()
     files = sorted(args.source.glob('*.png'))
     if args.source.resolve() == args.target.resolve():
         raise DataError(f'{args.target}: would overwrite the originals; give another folder')

@@ -8,7 +8,6 @@ surface with gravity, fitted to bytes. Gravity is whatever makes most surfaces
 level or upright, so the camera may be tilted.
 """
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from tqdm import tqdm
 
-from command import parsed, printable, run
+from command import Parser, printable, run
 from files import replacing
 
 from .images import DataError, read_depth
@@ -166,7 +165,7 @@ def encode_file(file, target, raw=None, unit=0.001, camera=NYUD_CAMERA):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__.splitlines()[0])
     parser.add_argument('source', type=Path, metavar='FROM', help='folder of 16-bit depth PNGs, holes filled in')
     parser.add_argument('target', type=Path, metavar='TO', help='folder for the HHA PNGs')
     parser.add_argument('--raw', type=Path, metavar='DIR',
@@ -175,7 +174,7 @@ def main():
                         help="what a depth of 1 means (default: %(default)s, NYUDv2's millimetres)")
     parser.add_argument('--camera', type=float, nargs=4, default=NYUD_CAMERA, metavar=('FX', 'FY', 'CX', 'CY'),
                         help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)")
-    args = parsed(parser, None)
+    args = parser.parse_args()
     check_camera(args.camera)
     if not 0 < args.unit <= FARTHEST:
         raise DataError(f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001')

@@ -9,12 +9,11 @@ Results go to results/NAME.md and NAME.json, with the pictures beside them. Nets
 once, in runs/experiments/; what was interrupted goes on.
 """
 
-import argparse
 import importlib
 import sys
 from pathlib import Path
 
-from command import folder_for_caffe, parsed, run, whole
+from command import Parser, folder_for_caffe, run, whole
 from engine import choose_device
 from errors import UserError
 
@@ -23,8 +22,7 @@ from .study import TRUNKS, Study, StudyError
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m experiments', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m experiments')
     add = parser.add_argument
     add('names', nargs='*', metavar='NAME', help='experiments, or all')
     add('--data', type=Path, metavar='DIR', help='a real set (default: the miniature, drawn in data/)')
@@ -37,7 +35,7 @@ def parse(arguments=None):
         help='where run folders lie (default: runs/experiments)')
     add('--out', type=Path, metavar='DIR', help='where results go (default: results; with --quick out/experiments)')
     add('--gpu', type=whole(-1), metavar='ID', help='device; −1 is the CPU (default: the first GPU if there is one)')
-    args = parsed(parser, arguments)
+    args = parser.parse_args(arguments)
     if args.train_data and not args.data:
         parser.error('--train-data goes with --data')
     args.names = list(EXPERIMENTS) if args.names == ['all'] else args.names

@@ -7,7 +7,6 @@ trains that at strides 32, 16 and 8, each from the last, by the code that trains
 paper's nets. Prints a table like the paper's Table 2 and draws its Figure 4.
 """
 
-import argparse
 import os
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import infer
 import score
 import solve
-from command import parsed, run
+from command import Parser, run
 from data_layers import Mini
 from nets import deploy_net, find
 from solvers import METRICS, Run, load_net, segment
@@ -31,15 +30,14 @@ SHOWN = 4
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m miniature', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m miniature')
     add = parser.add_argument
     add('--data', type=Path, default=Path('data/mini'), metavar='DIR', help='data set to draw (default: data/mini)')
     add('--runs', type=Path, default=Path('runs'), metavar='DIR', help='where run folders lie (default: runs)')
     add('--out', type=Path, default=Path('out/miniature'), metavar='DIR',
         help='where the pictures go (default: out/miniature)')
     add('--quick', action='store_true', help='a tenth of the data and of the iterations, to try the code')
-    return parsed(parser, arguments)
+    return parser.parse_args(arguments)
 
 
 def train(args):

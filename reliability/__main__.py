@@ -6,11 +6,10 @@ An hour or two on two cores. Each proof's result is kept in --work, and a proof 
 run again, so that it goes on where it was interrupted.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-from command import parsed, run
+from command import Parser, run
 from experiments.report import table
 from files import write_text
 
@@ -50,12 +49,11 @@ In what it stands on:
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability')
     add = parser.add_argument
     add('--work', type=Path, default=Path('out/reliability'), metavar='DIR', help='(default: out/reliability)')
     add('--out', type=Path, default=ROOT / 'results', metavar='DIR', help='where the page goes (default: results)')
-    return parsed(parser, arguments)
+    return parser.parse_args(arguments)
 
 
 def results(work):

@@ -10,7 +10,6 @@ code 2 and one line, or not be impressed at all; the snapshots left must be whol
 same command, on a disk that works, must end as a run that never failed, to the last bit.
 """
 
-import argparse
 import errno
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from command import Parser
 from solvers import Run
 from solvers.snapshot import STATE, WEIGHTS, SnapshotError, verify
 
@@ -76,8 +76,7 @@ def fail_once(setting, disk, runs, at, error):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.faults', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.faults')
     parser.add_argument('--points', type=int, default=100, help='places to fail at, for each error')
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the result there as JSON')
     args = parser.parse_args(arguments)

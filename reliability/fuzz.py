@@ -15,7 +15,6 @@ import os
 # Threads do not survive a fork. Caffe's libraries read this as they are loaded.
 os.environ.update(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
 
-import argparse
 import gc
 import json
 import shutil
@@ -28,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from command import positive, run
+from command import Parser, positive, run
 from errors import UserError
 from files import write_text
 
@@ -40,8 +39,7 @@ from .setting import dump
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.fuzz', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.fuzz')
     add = parser.add_argument
     add('--count', type=int, default=20_000, metavar='N', help='cases (default: %(default)s)')
     add('--minutes', type=positive, metavar='N', help='begin no case after so many')

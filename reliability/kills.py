@@ -7,7 +7,6 @@ the time between its first file and its end, and is then started again with the 
 smoothed losses, validations and log must be equal to the last bit.
 """
 
-import argparse
 import collections
 import random
 import shutil
@@ -17,6 +16,8 @@ import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+from command import Parser
 
 from .setting import NETS, Setting, dump
 
@@ -41,8 +42,7 @@ def wait_for(file, process):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.kills', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.kills')
     parser.add_argument('--kills', type=int, default=100)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the result there as JSON')

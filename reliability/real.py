@@ -5,7 +5,6 @@
 As reliability.kills does, but of FCN-GoogLeNet from its ILSVRC weights, dropout included.
 """
 
-import argparse
 import random
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from command import Parser
 from solvers import Run
 
 from .setting import ROOT, differences, dump
@@ -22,8 +22,7 @@ NET = 'voc-fcn-googlenet'
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.real', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.real')
     add = parser.add_argument
     add('--data', type=Path, required=True, metavar='DIR', help='a set in the layout of VOC')
     add('--train-split', default='train', metavar='SPLIT')

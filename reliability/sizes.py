@@ -10,7 +10,6 @@ if no hundred of images takes 5 % more than the first 500 did at most. Sides are
 evenly from 32 to 400, so that the first 500 come near the largest.
 """
 
-import argparse
 import resource
 import tempfile
 import time
@@ -21,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import surgery.__main__
-from command import run
+from command import Parser, run
 from data_layers import DATASETS, Source
 from data_layers.convert import save_label
 from errors import UserError
@@ -37,8 +36,7 @@ FILES = 500  # pictures that the data layer reads again and again
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.sizes', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.sizes')
     add = parser.add_argument
     add('--count', type=int, default=10_000, metavar='N', help='images (default: %(default)s)')
     add('--seed', type=int, default=0, metavar='N', help='of their sizes and pixels')

@@ -7,7 +7,6 @@ over: no length may be taken for the whole. Files of weights and solver states a
 by their sizes; of those the first and last bytes, and two thousand lengths between, are tried.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from command import Parser
 from data_layers import read_image, read_label
 from data_layers.convert import save_label
 from errors import UserError
@@ -97,8 +97,7 @@ def other_files(folder):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m reliability.truncation', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m reliability.truncation')
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the result there as JSON')
     args = parser.parse_args(arguments)
     files = {}

@@ -5,7 +5,6 @@
 `--scores` holds a folder a net, as `score.py NET --out SCORES/NET` leaves it.
 """
 
-import argparse
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 import infer
-from command import run
+from command import Parser, run
 from data_layers import DATASETS
 from experiments.report import clean, machine, minutes
 from miniature.pictures import curves
@@ -25,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('name')
     add('--runs', type=Path, default=Path('runs'))

@@ -8,12 +8,11 @@
 OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the net has already.
 """
 
-import argparse
 from pathlib import Path
 
 from google.protobuf import text_format
 
-from command import parsed, printable, run, whole
+from command import Parser, printable, run, whole
 from errors import few
 from files import check_writable, write_text
 from nets import FOLDER, find
@@ -35,8 +34,7 @@ from . import (
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog='python -m surgery', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, prog='python -m surgery')
     commands = parser.add_subparsers(dest='command', required=True)
     init = commands.add_parser('init', help="make a net's starting weights")
     init.add_argument('net', metavar='NET', help='name of a net, or a prototxt')
@@ -58,7 +56,7 @@ def parse(arguments=None):
     rare.add_argument('--top', metavar='BLOB', help='where the net is to end, before it upsamples')
     rare.add_argument('--batch', action='store_true',
                       help='dilate nothing: end in a batch of subsampled versions')
-    return parsed(parser, arguments)
+    return parser.parse_args(arguments)
 
 
 def prototxt_of(net):

@@ -4,8 +4,10 @@ import argparse
 
 import pytest
 
+import prepare
 import score
 import solve
+import surgery.__main__
 from command import positive, printable, shortened, whole
 from solvers import solver_prototxt
 
@@ -47,3 +49,12 @@ def test_a_folder_of_any_name_stays_one_string_of_the_solver_file():
     name = 'a"b\\c\nmax_iter: 7\té'
     solver = text_format.Parse(solver_prototxt('mini-fcn32s', train_net=name), caffe_pb2.SolverParameter())
     assert solver.train_net == name and solver.max_iter != 7
+
+
+def test_a_mistake_in_the_arguments_is_one_line(capsys):
+    for parse, arguments in ((solve.parse, ['--itertions', '4']), (solve.parse, ['--iterations', 'x\ny']),
+                             (prepare.parse, ['--nonsense']), (surgery.__main__.parse, ['init', 'mini-fcn32s'])):
+        with pytest.raises(SystemExit, match='2'):
+            parse(arguments)
+        said = capsys.readouterr().err
+        assert said.count('\n') == 1 and said.endswith('--help says what may be given\n')

@@ -7,7 +7,6 @@ beside PyTorch with TF32 and without, images of many sizes at flat memory; the f
 results/bench-gpu.md. Where none is, it says so, tries the same code on the CPU and ends with 0.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -16,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import run
+from command import Parser, run
 from engine import choose_device, versions
 from errors import UserError
 from files import write_text
@@ -117,8 +116,7 @@ Forward, backward and update, of one image.
 
 
 def main():
-    argparse.ArgumentParser(prog='python -m benchmarks.gpu', description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    Parser(__doc__, prog='python -m benchmarks.gpu').parse_args()
     device = choose_device()
     gpu = device != 'cpu'
     if not gpu:

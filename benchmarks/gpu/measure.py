@@ -6,7 +6,6 @@ prints a line of JSON: seconds of each run, bytes used at the end, and a digest 
 writes the weights that PyTorch then reads.
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -15,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from command import Parser
+
 WARM_UP = 3
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add = parser.add_argument
     add('framework', choices=['caffe', 'torch'])
     add('what', choices=['forward', 'train', 'mixed'])
