@@ -72,14 +72,15 @@ class Footprint:
         return side
 
 
-def check_memory(name, row, source, training=False, device='cpu', free=None):
-    """DataError if the largest image of a data_layers.Source is more than this machine can train or score on.
+def check_memory(name, row, source, training=False, beside=0, device='cpu', free=None):
+    """The bytes that training or scoring on the largest image of a data_layers.Source needs; DataError if this
+    machine has not so many.
 
-    Only the images' headers are read; one that is missing or no image is named here, too.
-    `free` is in bytes, by default what there is. A GPU's memory is not compared.
+    Only the images' headers are read; one that is missing or no image is named here, too. `beside` is what the
+    process will need besides, `free` what there is, in bytes. A GPU's memory is not compared.
     """
     if row.head is None:  # A classifier's images have one size, which its data layer compares.
-        return
+        return 0
     file, height, width = _largest(row, source)
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as prototxt:
         prototxt.write(str(deploy_net(row).to_proto()))
@@ -91,12 +92,14 @@ def check_memory(name, row, source, training=False, device='cpu', free=None):
     largest = batch * max(footprint.elements(height, width).values())
     free = free_memory() if free is None else free
     what = f'{file} is {width}×{height}: {"training" if training else "scoring"} {name} on it'
-    mend = 'make the image smaller' + ('' if training else ', or segment it with infer.py --tile')
+    mend = 'make the image smaller' + ('' if training or beside else ', or segment it with infer.py --tile')
     if largest > MAX_ELEMENTS:
         raise DataError(f'{what} needs a blob of {largest:.1e} elements, and Caffe has none of 2³¹ or more; {mend}')
-    if device == 'cpu' and needed > SHARE * free:
-        raise DataError(f'{what} needs {gigabytes(needed)} and {gigabytes(free)} are free, of which '
+    if device == 'cpu' and needed + beside > SHARE * free:
+        more = f' beside {gigabytes(beside)} for training' if beside else ''
+        raise DataError(f'{what} needs {gigabytes(needed)}{more} and {gigabytes(free)} are free, of which '
                         f'{gigabytes(SHARE * free)} may be taken; {mend}')
+    return needed
 
 
 def _largest(row, source):

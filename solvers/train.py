@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import math
 import signal
 import sys
 import time
@@ -20,13 +19,14 @@ from files import write_text
 from nets import deploy_net, find, labels_of, train_net
 
 from .balance import class_weights, write_infogain
-from .evaluate import compared, evaluate, losses
+from .evaluate import compared, evaluate
 from .footprint import check_memory
 from .metrics import format_results, metrics, or_none
 from .recipes import recipe_of, solver_prototxt
 from .run import Run
 from .snapshot import SnapshotError, read_sealed, write_sealed
 from .variants import augmented, check, grown
+from .watch import handled_signals, watched_losses
 
 DISPLAY = 20  # iterations between lines of the log, which has the first and the last too
 
@@ -101,7 +101,7 @@ class Trainer:
         about = dict(command=self.options.command, device=self.options.device,
                      starts_from=[f'{path}:{stream}' if stream else str(path) for path, stream in sources],
                      versions=versions())
-        with self.run.open(self.settings, about), _Signals(self._note_stop):
+        with self.run.open(self.settings, about), handled_signals(self._note_stop):
             solver = self._solver(sources, val_passes)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
             lean(solver.net)
@@ -134,8 +134,8 @@ class Trainer:
 
     def check_data(self):
         """Passes that validate once; DataError now rather than after an hour."""
-        check_memory(self.name, self.row, self.train_source, training=True, device=self.options.device)
-        check_memory(self.name, self.row, self.val_source, device=self.options.device)
+        training = check_memory(self.name, self.row, self.train_source, training=True, device=self.options.device)
+        check_memory(self.name, self.row, self.val_source, beside=training, device=self.options.device)
         self.train_source.names()
         count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
         return max(1, count // dict(self.val_source.options).get('batch', 1))
@@ -202,7 +202,7 @@ class Trainer:
         bar = tqdm(total=self.max_iter, initial=solver.iter, desc=self.name, unit='it', smoothing=0.05,
                    dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 30)
         shown, then = solver.iter, time.monotonic()
-        with bar, self._watched_losses(solver) as passes:
+        with bar, watched_losses(solver, self._diverged) as passes:
             while solver.iter < self.max_iter and not self._stop:
                 passes.clear()
                 # Dropout depends on the seed and the iteration alone: going on is as not stopping.
@@ -222,33 +222,12 @@ class Trainer:
                 if shown == solver.iter:  # What was done between two iterations does not slow them.
                     then = time.monotonic()
 
-    @contextlib.contextmanager
-    def _watched_losses(self, solver):
-        """A list that gets the loss of every forward pass, the sum of the net's. One that is not finite raises
-        TrainingError before the backward pass: Caffe's max pooling notes no place for
-        the maximum of NaNs, and its backward would then write outside its array.
-        """
-        passes, last, names = [], len(solver.net.layers) - 1, losses(solver.net)
-        weights = solver.net.blob_loss_weights
-        watched = [solver]  # Caffe keeps the callback for good: it must not keep the solver.
-
-        def after_forward(index):
-            if index != last or not watched:
-                return
-            loss = sum(weights[name] * float(watched[0].net.blobs[name].data) for name in names)
-            if not math.isfinite(loss):
-                self.run.log(iteration=watched[0].iter, event=f'loss is {loss}')
-                raise TrainingError(
-                    f'{self.name}: the loss is {loss} at iteration {watched[0].iter}. The learning rate is too high '
-                    'for these starting weights, or they are not what the net expects; the last snapshot is of '
-                    f'iteration {self.run.iteration}')
-            passes.append(loss)
-
-        solver.net.after_forward(after_forward)
-        try:
-            yield passes
-        finally:
-            watched.clear()
+    def _diverged(self, iteration, loss):
+        self.run.log(iteration=iteration, event=f'loss is {loss}')
+        raise TrainingError(
+            f'{self.name}: the loss is {loss} at iteration {iteration}. The learning rate is too high for these '
+            'starting weights, or they are not what the net expects; the last snapshot is of iteration '
+            f'{self.run.iteration}')
 
     def _snapshot(self, solver):
         """Snapshot the solver with all that it does not hold: where the data stands, and the losses being smoothed."""
@@ -295,20 +274,3 @@ def _tell(words):
     """Print to the terminal, above the progress bar; it may be the terminal that has gone."""
     with contextlib.suppress(OSError):
         tqdm.write(words, file=sys.stderr)
-
-
-class _Signals:
-    """Hands SIGINT, SIGTERM and SIGHUP (a terminal that closed) to `handler` for as long as it is entered."""
-
-    def __init__(self, handler):
-        self.handler = handler
-
-    def __enter__(self):
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup asked for that
-            numbers.remove(signal.SIGHUP)
-        self.old = {number: signal.signal(number, self.handler) for number in numbers}
-
-    def __exit__(self, *_):
-        for number, handler in self.old.items():
-            signal.signal(number, handler)

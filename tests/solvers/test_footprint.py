@@ -56,7 +56,11 @@ def test_what_training_holds_is_what_was_measured():
 def test_an_image_too_large_for_memory_is_named_before_training(voc, tmp_path):
     name, row = 'voc-fcn32s', find('voc-fcn32s')
     source = DATASETS[row.data].val._replace(dataset='VOC', root=str(voc), split='train')
-    check_memory(name, row, source, training=True, free=8e9)
+    training, scoring = (check_memory(name, row, source, training=learns, free=8e9) for learns in (True, False))
+    both = 1.01 * (training + scoring) / memory.SHARE
+    check_memory(name, row, source, beside=training, free=both)
+    with pytest.raises(DataError, match=r'scoring voc-fcn32s on it needs .* beside \d\.\d GB for training and'):
+        check_memory(name, row, source, beside=training, free=0.95 * both)
     large = voc / 'JPEGImages' / '2007_000003.jpg'
     Image.new('RGB', (900, 600)).save(large)
     with pytest.raises(DataError, match=r'2007_000003\.jpg is 900×600: training voc-fcn32s on it needs \d\.\d GB and '
