@@ -1,20 +1,25 @@
 """What the commands share: options, and how a user's mistake ends one."""
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 
-from errors import UserError, UserErrors
+from errors import UserError, UserErrors, printable
 
 INT32 = 2 ** 31 - 1  # the largest number of Caffe's solver files, and of its seeds' type less a bit
 
 
 def run(main):
     """Call `main` and exit with what it returns, with 2 and one line if the user must mend
-    something, or with 130 on Ctrl-C."""
+    something, or with 130 on Ctrl-C or SIGTERM."""
     for stream in (sys.stdout, sys.stderr):  # What a terminal cannot show must not end us.
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')
+    sys.stderr = _Words(sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: what is half-written goes.
     try:
         status = main()
     except KeyboardInterrupt:
@@ -29,9 +34,22 @@ def run(main):
     sys.exit(status)
 
 
-def printable(text):
-    """`text` in one line: what would start another or steer the terminal, as names of files may, is written out."""
-    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+class _Words:
+    """A stream of words about the work, which must not end the work: the terminal that reads them may be gone."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, words):
+        with contextlib.suppress(OSError):
+            return self._stream.write(words)
+
+    def flush(self):
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def shortened(text, most=900):
@@ -86,7 +104,7 @@ positive = number(lambda value: 1e-37 < value < 1e38, 'between 1e-37 and 1e38') 
 def folder_for_caffe(text):
     """The Path of a folder whose name Caffe can be told."""
     try:
-        str(Path(text).resolve()).encode()
+        os.path.realpath(text).encode()
     except UnicodeEncodeError as error:
         raise argparse.ArgumentTypeError(f'{printable(text)} is not named in UTF-8; name another folder') from error
     return Path(text)

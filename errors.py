@@ -18,3 +18,8 @@ def few(names, most=6):
     names = list(map(str, names))
     more = f' and {len(names) - most} more' if len(names) > most else ''
     return ', '.join(names[:most]) + more
+
+
+def printable(text):
+    """`text` in one line: what would start another or steer the terminal, as names of files may, is written out."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))

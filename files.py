@@ -55,6 +55,10 @@ def replacing(path, durable=True):
         if durable:
             flush(partial)
         os.replace(partial, path)
+    except OSError as error:
+        if error.filename is None:  # as of a disk that is full
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):  # a disk that fails now is not what is to be told
             partial.unlink(missing_ok=True)

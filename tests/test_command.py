@@ -51,6 +51,11 @@ def test_a_folder_of_any_name_stays_one_string_of_the_solver_file():
     assert solver.train_net == name and solver.max_iter != 7
 
 
+def test_a_solver_file_has_numbers_to_their_last_digit():
+    text = solver_prototxt('mini-fcn32s', momentum=0.9999999, base_lr=1.2345678e-7)
+    assert 'momentum: 0.9999999\n' in text and 'base_lr: 1.2345678e-07\n' in text
+
+
 def test_a_mistake_in_the_arguments_is_one_line(capsys):
     for parse, arguments in ((solve.parse, ['--itertions', '4']), (solve.parse, ['--iterations', 'x\ny']),
                              (prepare.parse, ['--nonsense']), (surgery.__main__.parse, ['init', 'mini-fcn32s'])):
