@@ -32,14 +32,14 @@ def parse(arguments=None):
     add('--iterations', type=whole(1), metavar='N', help="default: the net's recipe")
     add('--base-lr', type=positive, metavar='RATE', help="default: the net's recipe")
     add('--batch', type=whole(1), metavar='N',
-        help='forward passes, an image each, whose gradients make one step')
+        help='forward passes, of most nets an image each, whose gradients make one step')
     add('--momentum', type=number(lambda value: 0 <= value < 1, 'from 0 to less than 1'), metavar='P',
         help="default: the net's recipe")
     add('--mirror', action='store_true', help='exchange left and right in half of the images to learn from')
     add('--jitter', type=whole(0, MAX_JITTER), default=0, metavar='N',
         help='move the images to learn from by up to N pixels')
     add('--sample', type=number(lambda value: 0.001 <= value <= 1, 'from 0.001 to 1'), metavar='P',
-        help='let the loss keep a pixel with probability P, of a batch that grows by 1/P')
+        help="let the loss keep a cell of the net's last score with probability P, of a batch that grows by 1/P")
     add('--balance', action='store_true', help='weigh the loss by class, the rare more')
     add('--seed', type=whole(0), default=1337, help='of the order of images, dropout and drawn weights')
     add('--val-every', type=whole(1), metavar='N', help='iterations between validations')
@@ -62,9 +62,11 @@ def options(name, args, device):
         train = train._replace(split=args.train_split)
     if args.val_split:
         val = val._replace(split=args.val_split)
-    return Options(train, val, args.iterations, args.base_lr, args.batch, args.seed, args.val_every,
-                   args.val_images, args.snapshot_every, args.init_missing, shlex.join(sys.argv), device, args.momentum,
-                   args.mirror, args.jitter, args.sample, args.balance)
+    return Options(
+        train, val, max_iter=args.iterations, base_lr=args.base_lr, batch=args.batch, seed=args.seed,
+        val_every=args.val_every, val_images=args.val_images, snapshot_every=args.snapshot_every,
+        init_missing=args.init_missing, command=shlex.join(sys.argv), device=device, momentum=args.momentum,
+        mirror=args.mirror, jitter=args.jitter, sampling=args.sample, balance=args.balance)
 
 
 def given_weights(texts, row):
@@ -88,6 +90,7 @@ def main(arguments=None):
         if not find(name).max_iter:
             raise RunError(f'{name} is fetched, not trained')
         trainers.append(Trainer(name, args.runs / name, options(name, args, device)))
+        trainers[-1].run.check(trainers[-1].settings)
         trainers[-1].check_data()
         if not (trainers[-1].run.iteration or (index == 0 and given)):
             starting_weights(name, args.runs, trained_before=args.nets[:index])

@@ -13,9 +13,9 @@ from .run import Run, RunError
 from .snapshot import SnapshotError
 from .tiles import Tiling, segment_tiled
 from .train import Options, Trainer, TrainingError
-from .weights import starting_weights, weights_for, weights_of
+from .weights import published, starting_weights, weights_for, weights_of
 
 __all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'SnapshotError',
            'Tiling', 'Trainer', 'TrainingError', 'check_memory', 'choose_device', 'class_iou', 'confusion', 'evaluate',
-           'format_metrics', 'format_results', 'free_memory', 'load_net', 'metrics', 'or_none', 'predict', 'segment',
-           'segment_tiled', 'solver_prototxt', 'starting_weights', 'versions', 'weights_for', 'weights_of']
+           'format_metrics', 'format_results', 'free_memory', 'load_net', 'metrics', 'or_none', 'predict', 'published',
+           'segment', 'segment_tiled', 'solver_prototxt', 'starting_weights', 'versions', 'weights_for', 'weights_of']

@@ -14,14 +14,16 @@ a run killed at any moment ends as one that never was.
 import contextlib
 import fcntl
 import json
+import os
 import re
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from errors import UserError
+from errors import UserError, printable
 from files import flush, write_text
+from surgery import read_weights
 
 from .snapshot import (
     MANIFEST,
@@ -39,7 +41,8 @@ from .snapshot import (
 )
 
 KEPT = 3  # newest snapshots; the best one is kept as well
-FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt')
+SURGERY = 'surgery.txt'
+FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', SURGERY)
 
 
 class RunError(UserError):
@@ -50,9 +53,9 @@ class Run:
     """The run in `folder`; nothing is written until `open`."""
 
     def __init__(self, folder):
-        self.folder = Path(folder).resolve()
+        self.folder = Path(os.path.realpath(folder))
         self.snapshot_folder = self.folder / 'snapshots'
-        self._verified = {}  # (folder, kinds): manifest, or the SnapshotError
+        self._verified = {}  # (folder, kinds): manifest, or None of a snapshot that is damaged
 
     @contextlib.contextmanager
     def open(self, settings, about):
@@ -72,6 +75,7 @@ class Run:
                 except BlockingIOError as error:
                     raise RunError(f'{self.folder}: another process trains here; wait for it to end, or give another '
                                    'folder with --runs') from error
+                self._verified.clear()  # What was whole when it was asked for may not be now.
                 self._begin(settings, about)
                 yield
         except (OSError, SnapshotError) as error:
@@ -98,8 +102,9 @@ class Run:
             (self.folder / 'log.jsonl').unlink(missing_ok=True)
             return
         for file in self.damaged():
-            _say(f'{file}: missing or damaged; ' + (
-                'what can be read of it is kept' if file.name == 'log.jsonl' else 'it is written anew'))
+            _say(f'{file}: missing or damaged; ' + {
+                'log.jsonl': 'what can be read of it is kept', SURGERY: 'what it said of the start is not known again',
+            }.get(file.name, 'it is written anew'))
         with contextlib.suppress(SnapshotError):
             self._about = read_sealed(self.folder / 'run.json')
         self._cut_log(manifest)
@@ -118,8 +123,10 @@ class Run:
 
     def note_files(self):
         """Write run.json, when all other small files are written."""
-        write_sealed(self.folder / 'run.json', **self._about | {'files': {
-            name: digest(self.folder / name) for name in FILES if (self.folder / name).exists()}})
+        files = {name: digest(self.folder / name) for name in FILES if (self.folder / name).exists()}
+        if SURGERY in (noted := self._about.get('files', {})):  # It is written once, as a run starts.
+            files[SURGERY] = noted[SURGERY]
+        write_sealed(self.folder / 'run.json', **self._about | {'files': files})
 
     def _cut_log(self, manifest):
         """Leave of the log what it held when the snapshot was made."""
@@ -209,10 +216,19 @@ class Run:
         self._prune()
 
     def restore(self, solver):
-        """Put the newest whole snapshot into `solver` and return its manifest."""
+        """Put the newest whole snapshot into `solver` and return its manifest; RunError if it is of another net."""
         manifest = self.newest(WEIGHTS, STATE)
-        with contextlib.chdir(self._snapshot(manifest['iteration'])):
-            solver.restore(file_name(manifest['iteration'], STATE))
+        folder, iteration = self._snapshot(manifest['iteration']), manifest['iteration']
+        weights = read_weights(folder / file_name(iteration, WEIGHTS))
+        learned = {name: [blob.shape for blob in blobs] for name, blobs in weights}
+        for name, blobs in solver.net.params.items():
+            shapes = [tuple(blob.shape) for blob in blobs]
+            if learned.get(name) != shapes:
+                raise RunError(f"{self.folder}: this run's {name} has weights of {learned.get(name, 'no')} shapes, the "
+                               f"net's now of {shapes}: its row or its data set has changed; change it back, or give "
+                               'another folder with --runs')
+        with contextlib.chdir(folder):
+            solver.restore(file_name(iteration, STATE))
         return manifest
 
     def best(self):
@@ -278,4 +294,4 @@ def _record(line):
 
 
 def _say(words):
-    print(f'WARNING: {words}', file=sys.stderr)
+    print(f'WARNING: {printable(words)}', file=sys.stderr)

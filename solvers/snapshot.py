@@ -25,7 +25,7 @@ from files import flush, write_text
 
 MANIFEST = 'manifest.json'
 WEIGHTS, STATE = 'caffemodel', 'solverstate'
-SINK = Path(__file__).with_name('sink.py')
+SINK = Path(__file__).with_name('sink.py').read_text()  # The file may change under a run of days.
 
 
 class SnapshotError(UserError):
@@ -64,7 +64,7 @@ def _write_files(solver, folder):
             read, write = os.pipe()
             stack.callback(os.close, write)
             # A session of its own: Ctrl-C is for us, who finish the snapshot first.
-            sinks[name] = subprocess.Popen([sys.executable, '-I', '-S', SINK, folder / name], stdin=read,
+            sinks[name] = subprocess.Popen([sys.executable, '-I', '-S', '-c', SINK, folder / name], stdin=read,
                                            stdout=subprocess.PIPE, start_new_session=True)
             os.close(read)
             Path(pipes, name).symlink_to(f'/proc/self/fd/{write}')
@@ -101,6 +101,8 @@ def read_sealed(path):
 def verify(folder, *kinds):
     """The manifest of a snapshot whose files of `kinds` are as they were written; SnapshotError names another."""
     manifest = read_sealed(folder / MANIFEST)
+    if not {'iteration', 'files', 'settings'} <= set(manifest):
+        raise SnapshotError(f'{folder / MANIFEST}: another file, no manifest')
     for kind in kinds:
         name = file_name(manifest['iteration'], kind)
         if not matches(folder / name, manifest['files'].get(name)):
@@ -127,7 +129,6 @@ def matches(path, expected):
 
 def discard(folder):
     """Remove a snapshot's folder; what a crash leaves of it is no snapshot."""
-
     with contextlib.suppress(OSError):
         doomed = folder.with_name(f'.partial-{folder.name.lstrip(".")}')
         folder.rename(doomed)

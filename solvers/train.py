@@ -98,11 +98,16 @@ class Trainer:
         iteration, snapshot and return. Raises TrainingError, RunError, or DataError.
         """
         val_passes = self.check_data()
+        # Read now: the list may change under a run of days, and the layer reads it once.
+        names = self.train_source.names()
+        self._count, self._list = len(names), hashlib.sha256('\n'.join(names).encode()).hexdigest()
         about = dict(command=self.options.command, device=self.options.device,
                      starts_from=[f'{path}:{stream}' if stream else str(path) for path, stream in sources],
                      versions=versions())
-        with self.run.open(self.settings, about), handled_signals(self._note_stop):
-            solver = self._solver(sources, val_passes)
+        with self.run.open(self.settings, about), contextlib.ExitStack() as stack:
+            matrices = self._matrices()  # Counting takes minutes, and there is nothing to snapshot yet.
+            stack.enter_context(handled_signals(self._note_stop))
+            solver = self._solver(sources, val_passes, matrices)
             val_net = caffe.Net(str(self.run.folder / 'val.prototxt'), caffe.TEST)
             lean(solver.net)
             lean(val_net, compared(val_net))
@@ -140,13 +145,13 @@ class Trainer:
         count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
         return max(1, count // dict(self.val_source.options).get('batch', 1))
 
-    def _solver(self, sources, val_passes):
-        self._write_prototxts(val_passes)
+    def _solver(self, sources, val_passes, matrices):
+        self._write_prototxts(val_passes, matrices)
         solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
         if self.run.iteration:
             manifest = self.run.restore(solver)
             self._recent.extend(manifest['recent_losses'])
-            if manifest.get('data', {}).get('list', self._list()) != self._list():
+            if manifest.get('data', {}).get('list', self._list) != self._list:
                 raise TrainingError(f'{self.train_source.root}: the list {self.train_source.split} is not what it was '
                                     f'at iteration {solver.iter}; put it back, or give another folder with --runs')
             self.run.note_files()
@@ -162,7 +167,7 @@ class Trainer:
                                 'nothing; give --weights that hold them, or draw them with --init-missing')
         return solver
 
-    def _write_prototxts(self, val_passes):
+    def _write_prototxts(self, val_passes, matrices):
         folder = self.run.folder
         drawn = (('seed', self.options.seed), ('position', self.run.iteration * self.images))
         train = self.train_source._replace(options=(*self.train_source.options, *drawn))
@@ -170,7 +175,7 @@ class Trainer:
             options=(*self.val_source.options, ('limit', val_passes * dict(self.val_source.options).get('batch', 1))))
         sampling = self.options.sampling and dict(p=self.options.sampling, seed=self.options.seed,
                                                   position=self.run.iteration * self.iter_size)
-        for file, spec in (('train', train_net(self.row, train, sampling, self._matrices())),
+        for file, spec in (('train', train_net(self.row, train, sampling, matrices)),
                            ('val', train_net(self.row, val)), ('deploy', deploy_net(self.row))):
             write_text(folder / f'{file}.prototxt', f'name: "{self.name}"\n{spec.to_proto()}')
         changes = {key: value for key in ('base_lr', 'momentum')
@@ -233,12 +238,8 @@ class Trainer:
         """Snapshot the solver with all that it does not hold: where the data stands, and the losses being smoothed."""
         read = solver.iter * self.images
         self.run.save(solver, recent_losses=list(self._recent), command=self.options.command, versions=versions(),
-                      data=dict(seed=self.options.seed, images_read=read, epochs=read / len(self.train_source.names()),
-                                list=self._list()))
-
-    def _list(self):
-        """The hash of the list of images, whose order every epoch is drawn from."""
-        return hashlib.sha256('\n'.join(self.train_source.names()).encode()).hexdigest()
+                      data=dict(seed=self.options.seed, images_read=read, epochs=read / self._count,
+                                list=self._list))
 
     def _validate(self, solver, net, passes):
         net.share_with(solver.net)

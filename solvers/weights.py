@@ -47,23 +47,28 @@ def starting_weights(name, runs, trained_before=()):
     found = {parent: _at_hand(parent, runs) for parent in parents}
     if missing := [parent for parent, weights in found.items() if weights is None]:
         fetch, train = _needed(missing, runs)
-        commands = [f'python prepare.py {kind} {" ".join(names)}' for kind, names in fetch.items()]
-        commands += [f'python solve.py {" ".join(train)}'] if train else []
+        commands = [f'`python prepare.py {kind} {" ".join(names)}`' for kind, names in fetch.items()]
+        commands += [f'`python solve.py {" ".join(train)}`'] if train else []
+        fetched = ''
         if all(find(parent).head and find(parent).url for parent in missing):
-            commands[-1] += f"`, or fetch what is published with `python prepare.py fcn-weights {' '.join(missing)}"
-        raise RunError(f'{name} starts from {" and ".join(missing)}, of which there are no weights in '
-                       f'{Path(runs)} or {FETCHED}; run ' + ' and then '.join(f'`{command}`' for command in commands)
-                       + ', or name other weights with --weights')
+            fetched = f', or fetch what is published with `python prepare.py fcn-weights {" ".join(missing)}`'
+        raise RunError(f'{name} starts from {" and ".join(missing)}, of which there are no weights in {Path(runs)} or '
+                       f'{FETCHED}; run {" and then ".join(commands)}{fetched}, or name other weights with --weights')
     return [(found[parent], stream) for parent, stream in parents.items()]
+
+
+def published(name):
+    """The caffemodel of net `name` as its authors published it, if it was fetched, else None."""
+    file = FETCHED / (find(name).url or '').rpartition('/')[2]
+    return file if file.is_file() else None
 
 
 def _at_hand(name, runs):
     """The weights of net `name` that are on this disk, or None."""
-    run, url = Run(Path(runs) / name), find(name).url
+    run = Run(Path(runs) / name)
     if run.snapshots():
         return run.weights()
-    file = FETCHED / (url or '').rpartition('/')[2]
-    return file if file.is_file() else None
+    return published(name)
 
 
 def _needed(names, runs):

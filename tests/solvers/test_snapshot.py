@@ -73,6 +73,55 @@ def test_the_same_snapshot_may_be_damaged_twice(finished, mini, tmp_path):
     assert trainer(tmp_path, mini).done
 
 
+@pytest.mark.parametrize('change', ['edited', 'gone'])
+def test_a_list_that_changes_under_a_run_does_not_stop_it_but_what_goes_on(mini, tmp_path, change):
+    """The layer reads it once: snapshots are of the list that was read."""
+    file = mini / 'ImageSets/Segmentation/train.txt'
+    names, run = file.read_text(), trainer(tmp_path, mini, max_iter=4)
+    before = run.run.save
+
+    def save(*arguments, **state):
+        file.write_text(names[5:]) if change == 'edited' else file.unlink(missing_ok=True)
+        before(*arguments, **state)
+    run.run.save = save
+    run.train([])
+    assert run.run.iteration == 4
+    file.write_text(names[5:])
+    with pytest.raises(TrainingError, match='the list train is not what it was at iteration 4'):
+        trainer(tmp_path, mini).train([])
+    file.write_text(names)
+    assert trainer(tmp_path, mini).train([])
+
+
+def test_a_net_whose_shapes_changed_is_named_before_caffe_sees_them(mini, tmp_path, monkeypatch):
+    trainer(tmp_path, mini, max_iter=2).train([])
+    row = nets.find('mini-fcn32s')
+    monkeypatch.setitem(nets.NETS, 'mini-fcn32s', row._replace(trunk=nets.find('mini-fcn-pool4').trunk,
+                                                               head=nets.find('mini-fcn-pool4').head))
+    with pytest.raises(RunError, match=r"this run's score_\w+ has weights of .* shapes, the net's now of"):
+        trainer(tmp_path, mini).train([])
+
+
+def test_a_state_damaged_after_it_was_looked_at_is_not_read(mini, tmp_path):
+    trainer(tmp_path, mini, max_iter=4).train([])
+    again = trainer(tmp_path, mini)
+    assert again.run.iteration == 4
+    file = next((tmp_path / 'mini-fcn32s/snapshots').glob('iter_*4/*.solverstate'))
+    file.write_bytes(file.read_bytes()[:-9])
+    again.train([])
+    assert again.done and any(record.get('event') == 'resumed' and record['iteration'] == 3
+                              for record in again.run.read_log())
+
+
+def test_what_is_written_once_stays_known_as_damaged(mini, tmp_path):
+    trainer(tmp_path, mini, max_iter=2).train([])
+    file = tmp_path / 'mini-fcn32s/surgery.txt'
+    file.write_text('nonsense')
+    again = trainer(tmp_path, mini)
+    again.train([])
+    assert again.run.damaged() == [file]
+
+
 def test_a_list_that_changed_stops_a_run(mini, tmp_path):
     root = tmp_path / 'data'
     shutil.copytree(mini, root)

@@ -20,7 +20,7 @@ from small_runs import trainer
 
 from nets import NETS
 from solvers import Run, RunError, TrainingError, solver_prototxt, starting_weights
-from surgery import read_weights
+from surgery import read_weights, write_weights
 
 TRAINED = [name for name, row in NETS.items() if row.max_iter]
 
@@ -166,15 +166,19 @@ def test_a_half_written_snapshot_is_cleared_away(mini, tmp_path):
     assert not partial.exists() and again.run.iteration == 4
 
 
+def solving(mini, folder, iterations):
+    """The command that trains mini-fcn32s in `folder`, not from a trained classifier but from drawn weights."""
+    weights = folder / 'w.caffemodel'
+    write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
+    return [sys.executable, 'solve.py', 'mini-fcn32s', '--data', str(mini), '--runs', str(folder),
+            '--weights', str(weights), '--init-missing', '--iterations', str(iterations), '--val-every', '100000',
+            '--base-lr', '1e-9']
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_snapshots_and_leaves(number, mini, tmp_path):
-    script = [sys.executable, 'solve.py', 'mini-fcn32s', '--data', str(mini), '--runs', str(tmp_path),
-              '--iterations', '100000', '--init-missing', '--val-every', '100000', '--base-lr', '1e-9']
-    # mini-fcn32s starts from a trained classifier: give it drawn weights.
-    weights = tmp_path / 'w.caffemodel'
-    from surgery import write_weights
-    write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
-    with subprocess.Popen([*script, '--weights', str(weights)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    script = solving(mini, tmp_path, 100000)
+    with subprocess.Popen(script, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         log = tmp_path / 'mini-fcn32s' / 'log.jsonl'
         deadline = time.time() + 60
         while not log.exists() and time.time() < deadline and process.poll() is None:
@@ -188,6 +192,12 @@ def test_a_signal_snapshots_and_leaves(number, mini, tmp_path):
     assert run.iteration > 0
     assert list(read_weights(run.weights()))
     assert json.loads(log.read_text().splitlines()[-1])['event'] == f'stopped by {number.name}'
+
+
+def test_words_that_nobody_takes_do_not_end_a_run(mini, tmp_path):
+    with open('/dev/full', 'w') as full:
+        result = subprocess.run(solving(mini, tmp_path, 3), cwd=ROOT, stderr=full, check=False)
+    assert result.returncode == 0 and Run(tmp_path / 'mini-fcn32s').iteration == 3
 
 
 def test_missing_parents_are_named_with_all_that_gives_them(tmp_path, monkeypatch):
