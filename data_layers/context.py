@@ -3,12 +3,17 @@ are most frequent; 0 is everything else, and is learned like them."""
 
 import numpy as np
 
+from errors import UserError
+from files import read_text
+
 from .dataset import SegDataset
-from .images import DataError
+from .images import VOID, DataError
 from .inputs import Colour
 from .matlab import read_mat
 from .voc import CLASSES as VOC_CLASSES
 from .voc import ILSVRC_MEAN
+
+MAX_LABELS = 1 << 20  # bytes: the set's own have some thousand
 
 CLASSES = (
     *VOC_CLASSES, 'bag', 'bed', 'bench', 'book', 'building', 'cabinet', 'ceiling', 'clothes',
@@ -33,15 +38,19 @@ class PASCALContext(SegDataset):
         self._class_of = self._read_classes()
 
     def read_label(self, path, top):
-        return self._class_of[read_mat(path, lambda mat: mat['LabelMap'], 'LabelMap', len(self._class_of) - 1)]
+        label = read_mat(path, lambda mat: mat['LabelMap'], 'LabelMap', len(self._class_of) - 1)
+        return np.where(label < 0, VOID, self._class_of[label]).astype(np.uint8)
 
     def _read_classes(self):
         """The class of each of the set's own labels, as an array to index with them."""
         file = self.root / 'labels.txt'
         if not file.is_file():
             raise DataError(f'{file}: no such file; `python prepare.py pascal-context` puts it there')
-        names = [line.partition(':')[2].replace(' ', '')
-                 for line in file.read_text(encoding='utf-8', errors='replace').splitlines() if line.strip()]
+        try:
+            lines = read_text(file, MAX_LABELS, 'replace').splitlines()
+        except UserError as error:
+            raise DataError(f'{error}; fetch it again') from error
+        names = [line.partition(':')[2].replace(' ', '') for line in lines if line.strip()]
         classes = np.zeros(len(names) + 1, np.uint8)
         for value, name in enumerate(CLASSES[1:], 1):
             own = RENAMED.get(name, name)

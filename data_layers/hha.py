@@ -8,6 +8,7 @@ surface with gravity, fitted to bytes. Gravity is whatever makes most surfaces
 level or upright, so the camera may be tilted.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ from tqdm import tqdm
 
 from command import Parser, printable, run
 from files import replacing
+from memory import SHARE, free_memory, gigabytes
 
-from .images import DataError, read_depth
+from .images import DataError, open_image, read_depth
 
 
 class Camera(NamedTuple):
@@ -38,6 +40,7 @@ NEAREST, FARTHEST = 0.001, 1000.0
 FINE, COARSE = 3, 10
 # Degrees within which a surface counts as level or upright, and how often gravity is found anew.
 THRESHOLDS = (45, 5), (15, 5)
+PIXEL = 400  # bytes that are held at once for each pixel, at most
 
 
 def point_cloud(depth, camera):
@@ -149,6 +152,11 @@ def check_camera(camera):
 
 def encode_file(file, target, raw=None, unit=0.001, camera=NYUD_CAMERA):
     """Encode the depth PNG `file` as the PNG `target`; where the PNG `raw` has 0, depth was filled in."""
+    with open_image(file) as image:
+        width, height = image.size
+    if (needed := PIXEL * width * height) > (most := SHARE * free_memory()):
+        raise DataError(f'{file}: to encode {width}×{height} needs {gigabytes(needed)} and {gigabytes(most)} may be '
+                        'taken; scale it down, or end other programs')
     depth = read_depth(file)
     missing = None
     if raw is not None:
@@ -179,7 +187,7 @@ def main():
     if not 0 < args.unit <= FARTHEST:
         raise DataError(f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001')
     files = sorted(args.source.glob('*.png'))
-    if args.target.resolve() in (args.source.resolve(), args.raw and args.raw.resolve()):
+    if os.path.realpath(args.target) in map(os.path.realpath, filter(None, (args.source, args.raw))):
         raise DataError(f'{args.target}: would overwrite the originals; give another folder')
     if not files:
         raise DataError(f'{args.source}: no PNG files lie there')

@@ -9,6 +9,8 @@ from PIL import Image, ImageOps
 from errors import UserError
 
 VOID = 255
+# Those that photos and labels come in. Pillow knows more, and an EPS file it gives to Ghostscript, which runs it.
+FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
@@ -27,9 +29,10 @@ def open_image(path):
     try:
         with warnings.catch_warnings():  # of bombs, which are refused below, and of odd metadata
             warnings.simplefilter('ignore')
-            image = Image.open(path)
+            image = Image.open(path, formats=FORMATS)
     except Exception as error:  # Pillow's readers raise many kinds on bytes they did not expect.
-        raise DataError(f'{path}: not an image that Pillow can read ({error})') from error
+        raise DataError(f'{path}: not an image that is read here ({error}); make it one of '
+                        f'{", ".join(FORMATS)}') from error
     if image.format == 'PNG' and not _ends_with(path, PNG_END):
         image.close()
         raise DataError(f'{path}: truncated, the end of a PNG is missing; fetch it again')

@@ -4,9 +4,10 @@ import sys
 from pathlib import PureWindowsPath
 
 from data_layers import SBD, VOC
+from data_layers.dataset import MAX_LIST
 from data_layers.matlab import load_mat
 from errors import UserError, few
-from files import write_text
+from files import read_text, write_text
 
 # The last is what VOC's nets are validated on (section 5): VOC 2011's val without the images
 # that SBD trains on.
@@ -80,7 +81,7 @@ def siftflow_lists(root, dataset):
     """
     own = root / 'TestSet1.txt'
     if own.is_file() and not all(list_file(root, dataset, split).is_file() for split in ('trainval', 'test')):
-        lines = own.read_text(encoding='utf-8', errors='replace').split('\n')
+        lines = read_text(own, MAX_LIST, 'replace').split('\n')
         test = [PureWindowsPath(line.strip()).stem for line in lines if line.strip()]
         images = {file.stem for file in (root / dataset.paths['data']).parent.glob('*.jpg')}
         write_list(root, dataset, 'test', [name for name in test if name not in UNANNOTATED])

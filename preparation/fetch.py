@@ -13,7 +13,7 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlsplit
 
-from errors import UserError
+from errors import UserError, printable
 from files import flush, read_text, write_text
 
 RECORDS = 'checksums.json'
@@ -94,7 +94,7 @@ def warn_if_other(path, digests):
     try:
         compare(path, digests[path.name])
     except DigestError:
-        print(f'{path}: not the file its owners publish under this name ({digests[path.name]} is theirs); '
+        print(f'{printable(path)}: not the file its owners publish under this name ({digests[path.name]} is theirs); '
               'taken all the same', file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-from errors import UserError, few
+from errors import UserError, few, printable
 from files import flush
 
 from .arrange import PrepareError, counts, write_seg11valid
@@ -35,14 +35,14 @@ def make(name, data, given=(), protocols='https'):
 
     Returns {split: number of examples}. A set that is there is checked and otherwise left
     alone; nothing but DATA/downloads stays of one that could not be made. Raises
-    UserErrors that say what is missing.
+    UserError, which says what is missing.
     """
     layout, root = SETS[name], data / name
     with lock(data):
         if root.is_dir() and any(root.iterdir()):
             if given:
-                print(f'{root}: is there already, so {few(given)} was not read; to add to the set, move it away '
-                      'and give all its archives at once', file=sys.stderr)
+                print(f'{root}: is there already, so {printable(few(given))} was not read; to add to the set, move it '
+                      'away and give all its archives at once', file=sys.stderr)
             write_seg11valid(data)
             try:
                 found = counts(root, layout)

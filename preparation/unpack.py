@@ -131,6 +131,9 @@ def _zip_members(path, bar):
         for info in archive.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             plain = not info.is_dir() and kind in (0, stat.S_IFREG)
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UnpackError(f"{path}: packs '{info.filename}' in a way that is not read here; "
+                                  'make a zip that is stored or deflated, as by default')
             yield Member(info.filename, info.file_size, plain, functools.partial(archive.open, info))
             bar.update(info.compress_size)
 

@@ -1,11 +1,10 @@
 """Published weights: ILSVRC's classifiers and the authors' FCNs, by the rows of nets.table that have a url."""
 
 import filecmp
-import os
 import shutil
 
 from errors import UserError, few
-from files import flush
+from files import replacing
 from nets import NETS
 from surgery.caffemodel import WeightsError, read_weights
 
@@ -36,7 +35,7 @@ def check(path):
 def bring(kind, nets, folder, given=(), protocols='https'):
     """Yield (net, file, number of layers) of each net of a kind, or of those named, once its weights are in `folder`.
 
-    Files that are there are read and left alone, unless another is given. Raises UserErrors.
+    Files that are there are read and left alone, unless another is given. Raises UserError.
     """
     urls = published(kind)
     if unknown := [name for name in nets if name not in urls]:
@@ -67,10 +66,5 @@ def _copy(source, target):
     """Copy a caffemodel of the user's, which appears whole or not at all."""
     check(source)
     warn_if_other(source, DIGESTS)
-    partial = target.with_name(f'{target.name}.copy')
-    try:
+    with replacing(target) as partial:
         shutil.copyfile(source, partial)
-        flush(partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,9 +14,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from data_layers import SBD, VOC, DataError, MiniObjects, layers, source_at, voc_palette
-from data_layers.convert import save_label, to_indices
+from data_layers.convert import save_label
 from data_layers.images import read_image
-from data_layers.inputs import Colour
 from data_layers.prefetch import Prefetcher, limited, order
 from nets import find
 
@@ -217,40 +216,16 @@ def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
     reader.close()
 
 
-def test_colours_become_indices(tmp_path):
-    label = np.array([[0, 1, 20], [255, 7, 0]], np.uint8)
-    assert (to_indices(voc_palette()[label]) == label).all()
-    with pytest.raises(DataError, match=r'\(1, 2, 3\) at x=1, y=0'):
-        to_indices(np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8), 'x.png')
-
-
-def test_convert_command(tmp_path, command):
-    (tmp_path / 'rgb').mkdir()
-    label = np.array([[0, 5], [255, 20]], np.uint8)
-    Image.fromarray(voc_palette()[label]).save(tmp_path / 'rgb' / 'a.png')
-    result = command('-m', 'data_layers.convert', tmp_path / 'rgb', tmp_path / 'out')
-    assert result.returncode == 0, result.stderr
-    with Image.open(tmp_path / 'out' / 'a.png') as image:
-        assert image.mode == 'P' and (np.asarray(image) == label).all()
-    empty = command('-m', 'data_layers.convert', tmp_path / 'nowhere', tmp_path / 'out')
-    assert empty.returncode == 2 and 'no PNG files' in empty.stderr
-
-
-def test_grey_and_cmyk_photos_are_read_as_rgb(tmp_path):
-    for mode in ('L', 'CMYK', 'RGBA', 'I;16'):
-        file = tmp_path / ('a.jpg' if mode == 'CMYK' else 'a.png')
-        Image.new(mode, (5, 4)).save(file)
-        assert read_image(file).shape == (4, 5, 3)
-    Image.fromarray(np.full((4, 5), 30000, np.uint16)).save(tmp_path / 'deep.png')
-    assert (read_image(tmp_path / 'deep.png') == 30000 // 256).all()
-    assert Colour((1, 2, 3)).blob(np.zeros((4, 5, 3), np.uint8))[:, 0, 0].tolist() == [-1, -2, -3]
-
-
 def test_source_at_tells_layouts_apart(voc, tmp_path):
     from data_layers import DATASETS
     assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).dataset == 'VOC'
     with pytest.raises(DataError, match='neither VOC'):
         source_at(DATASETS['voc'].train, tmp_path)
+    (tmp_path / 'loop').symlink_to('loop')
+    with pytest.raises(DataError, match='loop: neither VOC'):
+        source_at(DATASETS['voc'].train, tmp_path / 'loop')
+    with pytest.raises(DataError, match='loop: no such folder'):
+        source_at(DATASETS['mini'].train, tmp_path / 'loop').names()
 
 
 def test_the_real_images_pass_every_check(shared):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_layers import DataError
+from data_layers import DataError, hha
 from data_layers.hha import FINE, NYUD_CAMERA, Camera, encode, encode_file, gravity, normals, point_cloud
 
 CAMERA = Camera(130.0, 120.0, 163.0, 122.0)
@@ -195,6 +195,14 @@ def test_raw_depth_marks_what_was_filled_in(tmp_path):
     assert not (tmp_path / 'x.png').exists()
 
 
+def test_what_memory_does_not_hold_is_refused(tmp_path, monkeypatch):
+    save(tmp_path, depth=np.full((20, 24), 2500, np.uint16))
+    monkeypatch.setattr(hha, 'free_memory', lambda: 400 * 20 * 24)
+    with pytest.raises(DataError, match=r'depth\.png: to encode 24×20 needs .* may be taken; scale it down'):
+        encode_file(tmp_path / 'depth.png', tmp_path / 'hha.png')
+    assert not (tmp_path / 'hha.png').exists()
+
+
 def test_command(tmp_path, command):
     depth = room(ROOM, 10)[0]
     tenths = (depth * 1e4).astype(np.uint16)
@@ -216,7 +224,6 @@ def test_command(tmp_path, command):
 @pytest.mark.parametrize(('options', 'words'), [
     ([], 'would overwrite'), (['--unit', 'nan'], '--unit nan'), (['--camera', 0, 1, 2, 3], 'want FX FY CX CY')])
 def test_mistakes_are_told_before_anything_is_written(options, words, tmp_path, monkeypatch):
-    from data_layers import hha
     depth = save(tmp_path / 'depth', a=np.full((4, 4), 2000, np.uint16))
     before = (depth / 'a.png').read_bytes()
     target = depth / '..' / ('depth' if not options else 'hha')

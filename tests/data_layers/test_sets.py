@@ -11,7 +11,7 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-from data_layers import DATASETS, NYUD, DataError, PASCALContext, SIFTFlow
+from data_layers import DATASETS, NYUD, VOID, DataError, PASCALContext, SIFTFlow
 from data_layers.context import CLASSES, RENAMED
 from data_layers.inputs import HHA, Colour, LogDepth
 from preparation import make
@@ -88,6 +88,21 @@ def test_context_maps_459_labels_to_60(data):
             ours = {new: old for old, new in RENAMED.items()}.get(theirs, theirs)
             assert set(label[own == value]) == {CLASSES.index(ours) if ours in CLASSES[1:] else 0}
     assert set(RENAMED) <= set(CLASSES) and not set(RENAMED.values()) & set(CLASSES)
+
+
+def test_a_pixel_that_context_does_not_label_is_void(data, tmp_path):
+    dataset = PASCALContext(data / 'pascal-context', 'val')
+    savemat(tmp_path / 'a.mat', {'LabelMap': np.array([[-1, 0, 1]], np.int16)})
+    label = dataset.read_label(tmp_path / 'a.mat', 'label')
+    assert label.dtype == np.uint8 and label.tolist() == [[VOID, 0, 0]]
+
+
+def test_a_list_of_labels_is_read_in_bounds(data, tmp_path):
+    for folder in ('ImageSets', 'JPEGImages', 'trainval'):
+        (tmp_path / folder).symlink_to(data / 'pascal-context' / folder)
+    (tmp_path / 'labels.txt').write_bytes(b'1: thing\n' * (1 << 18))
+    with pytest.raises(DataError, match=r'labels\.txt: is larger than 1 MiB'):
+        PASCALContext(tmp_path, 'val')
 
 
 def test_class_lists_have_the_published_lengths():

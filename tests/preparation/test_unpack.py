@@ -124,6 +124,16 @@ def test_truncated_and_damaged_archives_are_refused(tmp_path):
             refused(tmp_path, tmp_path / f'bit-{name}', 'truncated or damaged')
 
 
+@pytest.mark.parametrize('kind', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_of_other_compression_is_refused(kind, tmp_path):
+    with zipfile.ZipFile(tmp_path / 'other.zip', 'w', kind) as archive:
+        archive.writestr('SegmentationClass/a.png', b'content' * 100)
+    content = bytearray((tmp_path / 'other.zip').read_bytes())
+    content[60:70] = bytes(10)  # damaged, too
+    (tmp_path / 'other.zip').write_bytes(content)
+    refused(tmp_path, tmp_path / 'other.zip', 'in a way that is not read here; make a zip')
+
+
 def test_a_bare_list_lies_near_the_top():
     """So that an archive's other train.txt files are not taken for the set's."""
     def found(path):
