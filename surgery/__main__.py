@@ -8,12 +8,13 @@
 OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the net has already.
 """
 
+import os
 from pathlib import Path
 
 from google.protobuf import text_format
 
-from command import Parser, printable, run, whole
-from errors import few
+from command import Parser, run, whole
+from errors import few, printable
 from files import check_writable, write_text
 from nets import FOLDER, find
 
@@ -70,7 +71,7 @@ def prototxt_of(net):
 def check_outputs(*files, inputs):
     """WeightsError if a file to write is one to read, or cannot be written."""
     for file in files:
-        if clash := [source for source in inputs if Path(source).resolve() == file.resolve()]:
+        if clash := [source for source in inputs if os.path.realpath(source) == os.path.realpath(file)]:
             raise WeightsError(f'{file}: would overwrite {clash[0]}; give another OUT')
         check_writable(file)
 
@@ -116,7 +117,7 @@ def rarefied(args):
     except RarefyError as error:
         raise RarefyError(f'{path}: {error}') from error
     write_text(args.out, text_format.MessageToString(result))
-    print(f'{"stride 1":>12}  {", ".join(removed)}')
+    print(printable(f'{"stride 1":>12}  {", ".join(removed)}'))
 
 
 def main(arguments=None):

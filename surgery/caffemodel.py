@@ -9,6 +9,7 @@ field numbers) and the floats are views of the mapped file.
 import mmap
 import re
 import struct
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ _ANNOUNCED = rb'(\d{1,9}) layers'  # the name of a net that we wrote
 
 _LARGEST = 2 ** 31 - 1  # bytes: protobuf, and so Caffe, reads no larger file
 _MOST_FIELDS = 1 << 20  # of one message; a net has some hundred layers, and floats come packed
+_MOST_AXES = 32  # of a blob, Caffe's kMaxBlobAxes
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -84,8 +86,8 @@ def write_weights(path, layers):
             heads = [_blob_head(array) for array in arrays]
             sizes = [len(head) + array.nbytes for head, array in zip(heads, arrays, strict=True)]
             start = _bytes_field(_NAME, name.encode()) + _bytes_field(_TYPE, kind.encode())
-            tags = [_tag(_BLOBS, _BYTES) + _varint(size) for size in sizes]
-            file.write(_tag(_LAYER, _BYTES) + _varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
+            tags = [_tag(_BLOBS, _BYTES) + varint(size) for size in sizes]
+            file.write(_tag(_LAYER, _BYTES) + varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
             for tag, head, array in zip(tags, heads, arrays, strict=True):
                 file.write(tag + head)
                 file.write(array.data)
@@ -105,7 +107,9 @@ def _blob(buffer):
     shape, legacy, chunks = None, {}, []
     for number, value in _fields(buffer):
         if number == _SHAPE:
-            shape = [dim for field, dims in _fields(_message(value)) if field == _DIM for dim in _dims(dims)]
+            shape = list(islice(_dims(_message(value)), _MOST_AXES + 1))
+            if len(shape) > _MOST_AXES:
+                raise ValueError(f'a blob of more than {_MOST_AXES} axes')
         elif number in _LEGACY_DIMS:
             legacy[number] = value
         elif number == _DATA:  # packed, or one four-byte field a float
@@ -123,32 +127,35 @@ def _message(value):
     return value
 
 
-def _dims(value):
-    """The numbers of a repeated integer field: packed bytes, or one value."""
-    if isinstance(value, int):
-        return [value]
-    dims, at = [], 0
-    while at < len(value):
-        dim, at = _read_varint(value, at)
-        dims.append(dim)
-    return dims
+def _dims(buffer):
+    """Yield the dimensions of a BlobShape, whose fields are packed bytes or one value."""
+    for number, value in _fields(buffer):
+        if number != _DIM:
+            continue
+        if isinstance(value, int):
+            yield value
+            continue
+        at = 0
+        while at < len(value):
+            dim, at = read_varint(value, at)
+            yield dim
 
 
 def _fields(buffer):
     """Yield (field number, value) of a message; bytes and fixed-size values are memoryviews."""
     at = count = 0
     while at < len(buffer):
-        key, at = _read_varint(buffer, at)
+        key, at = read_varint(buffer, at)
         number, kind = key >> 3, key & 7
         count += 1
         if number == 0 or count > _MOST_FIELDS:
             raise ValueError(f'field {number}, the {count}th' if count > 1 else f'field {number}')
         if kind == _VARINT:
-            value, at = _read_varint(buffer, at)
+            value, at = read_varint(buffer, at)
             yield number, value
             continue
         if kind == _BYTES:
-            size, at = _read_varint(buffer, at)
+            size, at = read_varint(buffer, at)
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
         else:
@@ -159,7 +166,8 @@ def _fields(buffer):
         at += size
 
 
-def _read_varint(buffer, at):
+def read_varint(buffer, at):
+    """The number that begins at a place of a message, and the place where it ends; ValueError if it is too long."""
     result = shift = 0
     while True:
         byte = buffer[at]
@@ -172,7 +180,8 @@ def _read_varint(buffer, at):
             raise ValueError(f'a number too long at byte {at}')
 
 
-def _varint(value):
+def varint(value):
+    """The bytes of a number as protobuf writes it."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -182,15 +191,15 @@ def _varint(value):
 
 
 def _tag(number, kind):
-    return _varint(number << 3 | kind)
+    return varint(number << 3 | kind)
 
 
 def _bytes_field(number, value):
-    return _tag(number, _BYTES) + _varint(len(value)) + value
+    return _tag(number, _BYTES) + varint(len(value)) + value
 
 
 def _blob_head(array):
     """A BlobProto up to its floats: the shape, and the length of what follows."""
-    dims = b''.join(map(_varint, array.shape))
+    dims = b''.join(map(varint, array.shape))
     shape = _bytes_field(_SHAPE, _bytes_field(_DIM, dims))
-    return shape + _tag(_DATA, _BYTES) + _varint(array.nbytes)
+    return shape + _tag(_DATA, _BYTES) + varint(array.nbytes)

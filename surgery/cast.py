@@ -40,15 +40,16 @@ def cast_net(net, spec):
     """A NetParameter like `spec` with every InnerProduct a Convolution, for inputs of any size.
 
     `net` is a caffe.Net of `spec`: the first inner product's kernel is its bottom's
-    height and width; the later ones see 1×1. Raises WeightsError if there is none.
+    height and width; the later ones see 1×1. Those of another phase stay as they are.
+    Raises WeightsError if there is none.
     """
-    if not any(layer.type == 'InnerProduct' for layer in spec.layer):
-        raise WeightsError('the net has no InnerProduct layer to cast')
     result = caffe_pb2.NetParameter()
     result.CopyFrom(spec)
-    for layer in result.layer:
-        if layer.type != 'InnerProduct':
-            continue
+    found = [layer for layer in result.layer if layer.type == 'InnerProduct' and layer.name in net.layer_dict
+             and any(bottom in net.blobs for bottom in layer.bottom[:1])]
+    if not found:
+        raise WeightsError('the net has no InnerProduct layer to cast')
+    for layer in found:
         old = layer.inner_product_param
         if old.transpose or old.axis != 1:
             raise WeightsError(f"layer '{layer.name}' is transposed or takes another axis than 1, and cannot be cast")

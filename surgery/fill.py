@@ -15,21 +15,22 @@ def bilinear(size):
 
 def interp(net, names):
     """Fill deconvolutions so that each channel is interpolated by itself: bilinear on
-    the diagonal, zero elsewhere.
+    the diagonal of each group, zero elsewhere. One input alone goes to all outputs.
 
     Raises WeightsError for a layer that mixes channels or has no square kernel.
     """
     for name in names:
         weights = net.params[name][0].data
-        outputs, inputs, height, width = weights.shape
-        if height != width or (outputs not in (inputs, 1) and inputs != 1):
-            raise WeightsError(f'{name}: a deconvolution of shape {weights.shape} cannot interpolate; '
+        inputs, outputs, *kernel = weights.shape  # outputs of a group; a convolution has the two the other way round
+        group = net.blobs[net.top_names[name][0]].shape[-1 - len(kernel)] // outputs
+        if len(kernel) != 2 or kernel[0] != kernel[1] or inputs not in (1, group * outputs):
+            raise WeightsError(f'{name}: a deconvolution of shape {weights.shape}, group {group}, cannot interpolate; '
                                'it needs as many outputs as inputs, and a square kernel')
         weights[...] = 0
-        if outputs == inputs:
-            weights[range(outputs), range(outputs)] = bilinear(height)
-        else:  # one filter a group
-            weights[...] = bilinear(height)
+        if inputs == 1:
+            weights[...] = bilinear(kernel[0])
+        else:
+            weights[range(inputs), np.arange(inputs) % outputs] = bilinear(kernel[0])
 
 
 def widen(filters):
@@ -45,7 +46,7 @@ def gaussian(net, names, seed):
     rng = np.random.default_rng(seed)
     for name in names:
         weights, *biases = net.params[name]
-        fan_in = weights.data[0].size
+        fan_in = max(1, weights.count // (weights.shape[0] if weights.shape else 1))
         scale = np.sqrt(2 / fan_in)
         drawn = weights.data  # in place: a copy might not fit
         rng.standard_normal(dtype=np.float32, out=drawn)

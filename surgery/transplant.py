@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from errors import printable
+
 from .caffemodel import WeightsError, read_weights
 from .cast import cast, modern
 from .fill import gaussian, interp, widen
@@ -33,7 +35,7 @@ class Report:
         if self.missing:
             lines.append(f'WARNING: no weights for {", ".join(self.missing)}; they are zero, and so is all '
                          'that follows from them. Give the file that has them, or draw them with --init-missing')
-        return '\n'.join(lines)
+        return '\n'.join(map(printable, lines))
 
 
 def transplant(net, weights, suffix=''):

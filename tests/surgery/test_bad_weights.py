@@ -1,6 +1,7 @@
 """Caffemodels of others: what they claim is compared with what they hold."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from caffe import NetSpec
 from caffe import layers as L
 
 from surgery import WeightsError, cast, load, read_weights, transplant, write_weights
-from surgery.caffemodel import _bytes_field, _tag, _varint
+from surgery.caffemodel import _bytes_field, _tag, varint
 
 DATA = _bytes_field(5, bytes(16))
 
@@ -18,15 +19,15 @@ def layer(blob, name=b'a'):
 
 
 def shape(*dims):
-    return _bytes_field(7, _bytes_field(1, b''.join(map(_varint, dims))))
+    return _bytes_field(7, _bytes_field(1, b''.join(map(varint, dims))))
 
 
 @pytest.mark.parametrize('content', [
     layer(shape(2 ** 63) + DATA), layer(shape(2 ** 64 - 1) + DATA), layer(shape(2, 3) + DATA),
-    layer(shape(1 << 40, 1 << 40) + DATA), layer(_tag(7, 0) + _varint(5) + DATA), layer(_tag(5, 0) + _varint(1 << 50)),
+    layer(shape(1 << 40, 1 << 40) + DATA), layer(_tag(7, 0) + varint(5) + DATA), layer(_tag(5, 0) + varint(1 << 50)),
     layer(_bytes_field(1, b'x') + DATA), layer(_bytes_field(5, bytes(15))), layer(DATA, b'\xff\xfe'),
-    _bytes_field(100, _tag(1, 0) + _varint(1 << 45)), _bytes_field(100, _tag(7, 0) + _varint(1 << 45)),
-    _tag(100, 2) + _varint(1 << 62), bytes(100), b'\xff' * 20])
+    _bytes_field(100, _tag(1, 0) + varint(1 << 45)), _bytes_field(100, _tag(7, 0) + varint(1 << 45)),
+    layer(shape(*[1] * 33) + _bytes_field(5, bytes(4))), _tag(100, 2) + varint(1 << 62), bytes(100), b'\xff' * 20])
 def test_what_does_not_fit_is_damage(content, tmp_path):
     (tmp_path / 'w.caffemodel').write_bytes(content)
     with pytest.raises(WeightsError, match=r'w\.caffemodel: damaged') as caught:
@@ -39,6 +40,15 @@ def test_a_file_that_no_caffe_reads_is_not_read(tmp_path):
     os.truncate(tmp_path / 'w.caffemodel', 10 << 30)  # sparse
     with pytest.raises(WeightsError, match='larger than the 2 GiB'):
         list(read_weights(tmp_path / 'w.caffemodel'))
+
+
+def test_a_shape_of_many_bytes_is_not_read_to_its_end(tmp_path):
+    (tmp_path / 'w.caffemodel').write_bytes(layer(_bytes_field(7, _bytes_field(1, b'\1' * (100 << 20)))))
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match='a blob of more than 32 axes'):
+        list(read_weights(tmp_path / 'w.caffemodel'))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_more_fields_than_any_net_has(tmp_path):

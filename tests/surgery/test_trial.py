@@ -5,7 +5,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 import surgery.trial
-from surgery import WeightsError, load, read_spec
+from surgery import Report, WeightsError, cast_net, load, read_spec
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 20 dim: 20 } } }\n'
 
@@ -52,11 +52,27 @@ def test_what_is_not_even_tried(text, words, tmp_path):
     assert (tmp_path / 'victim').read_text() == 'precious'
 
 
+def test_names_of_layers_do_not_steer_the_terminal():
+    assert str(Report(left=['a\x1b[2J', 'b\nc'], missing=['d\r'])).split('\n')[0] == r'        left  a\x1b[2J, b\nc'
+    assert r'no weights for d\r;' in str(Report(missing=['d\r']))
+
+
 def test_a_folder_or_a_binary_file_is_no_prototxt(tmp_path):
     (tmp_path / 'b.prototxt').write_bytes(b'\xff\xfe\x00')
     for file, words in ((tmp_path, 'something else of that name'), (tmp_path / 'b.prototxt', 'no text in UTF-8')):
         with pytest.raises(WeightsError, match=words):
             read_spec(file)
+
+
+def test_layers_of_another_phase_are_not_cast():
+    spec = text_format.Parse(layer('InnerProduct', 'inner_product_param { num_output: 4 }') + """
+        layer { name: "aux" type: "InnerProduct" bottom: "y" top: "aux" include { phase: TRAIN }
+                inner_product_param { num_output: 4 } }""", caffe_pb2.NetParameter())
+    net = load(spec, 'net.prototxt')
+    assert [one.type for one in cast_net(net, spec).layer] == ['Input', 'Convolution', 'InnerProduct']
+    del spec.layer[1]
+    with pytest.raises(WeightsError, match='no InnerProduct layer to cast'):
+        cast_net(load(spec, 'net.prototxt'), spec)
 
 
 def test_outputs_are_checked_first(tmp_path, command):
