@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 import subprocess
+import tempfile
 from pathlib import Path
 
 # Caffe's own log tells every layer of every net; ours tells the run.
@@ -46,7 +47,7 @@ from errors import UserError  # noqa: E402
 # Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
 
-__all__ = ['STOCK', 'DeviceError', 'caffe', 'choose_device', 'lean', 'versions']
+__all__ = ['STOCK', 'DeviceError', 'caffe', 'choose_device', 'lean', 'net_of', 'versions']
 
 
 class DeviceError(UserError):
@@ -87,6 +88,14 @@ def _no_gpu():
     if driver is None:
         return "NVIDIA's driver is not installed"
     return f"NVIDIA's driver is for CUDA {driver}, this engine for {runtime}"
+
+
+def net_of(spec, phase=caffe.TEST):
+    """The caffe.Net of a NetSpec or a NetParameter, which Caffe wants as a file."""
+    with tempfile.NamedTemporaryFile('w', suffix='.prototxt', encoding='utf-8') as file:
+        file.write(str(spec.to_proto() if isinstance(spec, caffe.NetSpec) else spec))
+        file.flush()
+        return caffe.Net(file.name, phase)
 
 
 def lean(net, keep=()):

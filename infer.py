@@ -1,4 +1,4 @@
-"""Segments images of any size and format.
+"""Segments images of any size: JPEG, PNG, BMP, GIF, TIFF, WebP and PPM.
 
     python infer.py photo.jpg                              voc-fcn8s as solve.py trained it
     python infer.py DIR 'holiday/*.png' --net NET --weights FILE --out DIR
@@ -10,17 +10,20 @@ labels draws NAME_geo.png and NAME_geo_overlay.jpg too.
 """
 
 import glob
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from command import Parser, add_net_options, printable, run, whole
+from command import Parser, add_net_options, run, whole
 from data_layers import DATASETS, DataError, voc_palette
 from data_layers.convert import save_label
-from errors import UserErrors
+from data_layers.images import FORMATS
+from errors import UserErrors, printable
 from files import replacing
 from memory import SHARE, gigabytes
 from nets import deploy_net, find, input_tops, labels_of
@@ -38,7 +41,7 @@ from solvers import (
 
 COMPANIONS = ('depth', 'hha')
 BAND = 256  # rows of an overlay that are painted at once
-ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
 def parse(arguments=None):
@@ -79,24 +82,24 @@ def looks_like_image(path):
 
 def output_names(files):
     """A name for each file's pictures; files of one stem keep their endings too."""
-    stems = [file.stem for file in files]
-    names = [file.stem if stems.count(file.stem) == 1 else file.name.replace('.', '_') for file in files]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{twice}: several images of this name; segment their folders one by one")
+    stems = Counter(file.stem for file in files)
+    names = [file.stem if stems[file.stem] == 1 else file.name.replace('.', '_') for file in files]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f'{twice[0]}: several images of this name; segment their folders one by one')
     return names
 
 
 def outputs(out, inputs, labels):
     """{label: (its picture, its overlay)} for each {input: file}; DataError if one would overwrite what is read."""
-    taken = {path.resolve() for files in inputs for path in files.values()}
+    taken = {os.path.realpath(path) for files in inputs for path in files.values()}
     images = [next(iter(files.values())) for files in inputs]
     targets = []
     for file, name in zip(images, output_names(images), strict=True):
         ends = {label: f'_{label}' if index else '' for index, label in enumerate(labels)}
         pictures = {label: (out / f'{name}{end}.png', out / f'{name}{end}_overlay.jpg')
                     for label, end in ends.items()}
-        if clash := [picture for pair in pictures.values() for picture in pair if picture.resolve() in taken]:
+        if clash := [picture for pair in pictures.values() for picture in pair
+                     if os.path.realpath(picture) in taken]:
             raise DataError(f'{clash[0]}: the labels of {file} would overwrite it; give another --out')
         targets.append(pictures)
     return targets
@@ -130,20 +133,21 @@ def read_inputs(row, files):
     return images
 
 
-def segment_fitting(net, row, footprint, files, side=None):
+def segment_fitting(net, row, footprint, files, side=None, free=None):
     """The inputs in `files` and their labels, found by tiles of at most side×side, or of what fits if the image
-    does not fit in memory whole."""
+    does not fit whole in `free` bytes, or in the memory that is free now."""
     images = read_inputs(row, files)
     first = next(iter(images))
     height, width = images[first].shape[:2]
-    if side is None and footprint.fits(height, width, free_memory()):
+    free = free_memory() if free is None else free
+    if side is None and footprint.fits(height, width, free):
         return images, segment(net, row, images)
-    if side and not footprint.fits(min(side, height), min(side, width), free_memory()):
+    if side and not footprint.fits(min(side, height), min(side, width), free):
         raise DataError(f'--tile {side}: a tile of {files[first]} needs '
                         f'{gigabytes(footprint.bytes(min(side, height), min(side, width)))} and '
-                        f'{gigabytes(SHARE * free_memory())} may be taken; give a smaller one, or leave the option out')
-    side = side or footprint.tile(Tiling.of(row), free_memory())
-    tqdm.write(f'{files[first]}: {width}×{height} by tiles of {side}', file=sys.stderr)
+                        f'{gigabytes(SHARE * free)} may be taken; give a smaller one, or leave the option out')
+    side = side or footprint.tile(Tiling.of(row), free)
+    tqdm.write(printable(f'{files[first]}: {width}×{height} by tiles of {side}'), file=sys.stderr)
     return images, segment_tiled(net, row, images, side)
 
 
@@ -190,13 +194,15 @@ def main(arguments=None):
     targets = outputs(args.out, inputs, labels)
     if args.tile is not None and args.tile < Tiling.of(row).smallest():
         raise RunError(f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(row).smallest()} or more')
-    choose_device(args.gpu)
+    device = choose_device(args.gpu)
     net = load_net(deploy_net(row), weights_for(args.net, args.runs, args.weights))
-    footprint, bad = Footprint(net), []
+    footprint, bad = Footprint(net, device), []
+    # A GPU's is asked for once: the weights come to it later, and what an image took stays for the next.
+    free = None if device == 'cpu' else max(0, free_memory(device) - footprint.weights)
     args.out.mkdir(parents=True, exist_ok=True)
     for files, pictures in tqdm(list(zip(inputs, targets, strict=True)), unit='image', dynamic_ncols=True):
         try:
-            images, found = segment_fitting(net, row, footprint, files, args.tile)
+            images, found = segment_fitting(net, row, footprint, files, args.tile, free)
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue

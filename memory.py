@@ -7,8 +7,13 @@ _CGROUPS = Path('/sys/fs/cgroup')
 _UNKNOWN = 2 ** 31
 
 
-def free_memory():
-    """Bytes that can be allocated without swapping, as Linux estimates them and the control groups allow."""
+def free_memory(device='cpu'):
+    """Bytes that can be allocated: without swapping, as Linux estimates them and the control groups allow, or on the
+    GPU that Caffe computes on."""
+    if device != 'cpu':
+        from caffe import _cuda  # Only an engine for GPUs has it, and readers of data load no engine.
+        used, total = _cuda.memory()
+        return total - used
     free = [_UNKNOWN]
     for line in Path('/proc/meminfo').read_text().splitlines():
         if line.startswith('MemAvailable'):

@@ -10,16 +10,18 @@ Each data set is scored by its own custom: SIFT Flow leaves out classes that the
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from command import Parser, add_net_options, printable, run, whole
+from command import Parser, add_net_options, run, whole
 from data_layers import DATASETS, VOID, DataError, dataset_class, read_label, source_at
 from data_layers.convert import save_label
 from data_layers.images import check_label
 from data_layers.prefetch import limited
+from errors import printable
 from files import write_text
 from nets import deploy_net, find, input_tops, train_net
 from solvers import (
@@ -75,7 +77,8 @@ def score_net(args, row):
     """{label: confusion matrix} of a net over a split."""
     source, names = source_of(args, row)
     dataset = dataset_class(source.dataset)(source.root, source.split)
-    if args.out and args.out.resolve() in {dataset.path(top, names[0]).resolve().parent for top in dataset.paths}:
+    if args.out and os.path.realpath(args.out) in {
+            os.path.dirname(os.path.realpath(dataset.path(top, names[0]))) for top in dataset.paths}:
         raise DataError(f'{args.out}: the predictions would overwrite the data set there; give another --out')
     check_memory(args.net, row, source, device=args.device)
     net = load_net(train_net(row, source), weights_for(args.net, args.runs, args.weights))

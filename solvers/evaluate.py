@@ -1,12 +1,9 @@
 """Scores a net on the images its data layer feeds (section 5)."""
 
-import tempfile
-
-import caffe
 import numpy as np
 
 from data_layers import DATASETS
-from engine import lean
+from engine import lean, net_of
 from errors import few
 from nets import input_tops, score_tops
 from surgery import WeightsError, transplant
@@ -16,10 +13,7 @@ from .metrics import confusion
 
 def load_net(spec, weights):
     """The lean caffe.Net of a NetSpec, to test, with the weights of a caffemodel; WeightsError if some are missing."""
-    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
-        file.write(str(spec.to_proto()))
-        file.flush()
-        net = caffe.Net(file.name, caffe.TEST)
+    net = net_of(spec)
     report = transplant(net, weights)
     if report.missing:
         raise WeightsError(f'{weights}: has no weights for {few(report.missing)}; it is of another net')

@@ -4,13 +4,9 @@ Caffe aborts the process where a blob has 2³¹ elements, and the kernel ends on
 for more memory than there is: a photo of some megapixels can do either.
 """
 
-import tempfile
-
-import caffe
-
 from data_layers import DataError, dataset_class, open_image
 from data_layers.prefetch import limited
-from engine import STOCK
+from engine import STOCK, net_of
 from errors import UserError
 from memory import SHARE, free_memory, gigabytes
 from nets import deploy_net, input_tops
@@ -25,15 +21,15 @@ _SIDES = (96, 224)
 class Footprint:
     """What a deploy net that is lean (engine.lean) holds at once, as a function of the image's size.
 
-    Heights and widths of blobs are affine in the image's, so two sizes tell all. Caffe's
-    stock layers give nothing back, and keep a buffer each for the patches that they
-    multiply (im2col).
+    Heights and widths of blobs are affine in the image's, so two sizes tell all. On a GPU
+    nothing is given back, nor by Caffe's stock layers, which keep a buffer each for the
+    patches that they multiply (im2col).
     """
 
-    def __init__(self, net):
+    def __init__(self, net, device='cpu'):
         found = [_buffers(net, side) for side in _SIDES]
         self.buffers = {name: (found[0][name], found[1][name][1]) for name in found[0]}
-        self.steps = [list(self.buffers)] if STOCK else _alive(net)
+        self.steps = [list(self.buffers)] if STOCK or device != 'cpu' else _alive(net)
         self.weights = 4 * sum(blob.count for blobs in net.params.values() for blob in blobs)
 
     def elements(self, height, width):
@@ -73,29 +69,26 @@ class Footprint:
 
 
 def check_memory(name, row, source, training=False, beside=0, device='cpu', free=None):
-    """The bytes that training or scoring on the largest image of a data_layers.Source needs; DataError if this
-    machine has not so many.
+    """The bytes that training or scoring on the largest image of a data_layers.Source needs; DataError if the
+    device has not so many.
 
     Only the images' headers are read; one that is missing or no image is named here, too. `beside` is what the
-    process will need besides, `free` what there is, in bytes. A GPU's memory is not compared.
+    process will need besides, `free` what there is, in bytes.
     """
     if row.head is None:  # A classifier's images have one size, which its data layer compares.
         return 0
     file, height, width = _largest(row, source)
-    with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as prototxt:
-        prototxt.write(str(deploy_net(row).to_proto()))
-        prototxt.flush()
-        footprint = Footprint(caffe.Net(prototxt.name, caffe.TEST))
+    footprint = Footprint(net_of(deploy_net(row)), device)
     batch = dict(source.options).get('batch', 1)
     needed = footprint.training_bytes(height, width, batch) if training else (
         footprint.weights + batch * footprint.bytes(height, width))
     largest = batch * max(footprint.elements(height, width).values())
-    free = free_memory() if free is None else free
+    free = free_memory(device) if free is None else free
     what = f'{file} is {width}×{height}: {"training" if training else "scoring"} {name} on it'
     mend = 'make the image smaller' + ('' if training or beside else ', or segment it with infer.py --tile')
     if largest > MAX_ELEMENTS:
         raise DataError(f'{what} needs a blob of {largest:.1e} elements, and Caffe has none of 2³¹ or more; {mend}')
-    if device == 'cpu' and needed + beside > SHARE * free:
+    if needed + beside > SHARE * free:
         more = f' beside {gigabytes(beside)} for training' if beside else ''
         raise DataError(f'{what} needs {gigabytes(needed)}{more} and {gigabytes(free)} are free, of which '
                         f'{gigabytes(SHARE * free)} may be taken; {mend}')

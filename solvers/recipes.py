@@ -55,8 +55,5 @@ def solver_fields(name, **changes):
 
 def solver_prototxt(name, **changes):
     """The text of a solver file that plain Caffe accepts, paths relative to the repository's root."""
-    lines = []
-    for key, value in solver_fields(name, **changes).items():
-        lines.append(f'{key}: "{CEscape(os.fsencode(value), False)}"' if isinstance(value, str) else f'{key}: {value:g}'
-                     if isinstance(value, float) else f'{key}: {value}')
-    return '\n'.join(lines) + '\n'
+    return ''.join(f'{key}: "{CEscape(os.fsencode(value), False)}"\n' if isinstance(value, str) else f'{key}: {value}\n'
+                   for key, value in solver_fields(name, **changes).items())

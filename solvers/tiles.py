@@ -52,11 +52,11 @@ class Tiling(NamedTuple):
                 yield kept, tile
 
 
-def segment_tiled(net, row, images, side, progress=iter):
+def segment_tiled(net, row, images, side):
     """{label: H×W uint8 classes} of an image by tiles of at most side×side, as evaluate.segment gives them."""
     height, width = next(iter(images.values())).shape[:2]
     labels = {label: np.empty((height, width), np.uint8) for label in score_tops(row)}
-    for kept, tile in progress(list(Tiling.of(row).boxes(height, width, side))):
+    for kept, tile in Tiling.of(row).boxes(height, width, side):
         found = segment(net, row, {name: image[tile] for name, image in images.items()})
         inside = tuple(slice(part.start - whole.start, part.stop - whole.start)
                        for part, whole in zip(kept, tile, strict=True))

@@ -1,6 +1,7 @@
 """solve.py, score.py and infer.py as a user types them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,24 @@ def test_infer_does_not_write_over_what_it_reads(trained, tmp_path, command):
     result = command('infer.py', tmp_path, '--net', 'mini-fcn16s', '--runs', trained / 'runs', '--out', tmp_path)
     assert result.returncode == 2 and 'would overwrite it' in result.stderr
     assert (tmp_path / 'photo.png').read_bytes() == before
+
+
+def test_a_link_to_itself_is_one_line(trained, tmp_path, command):
+    Image.new('RGB', (20, 20)).save(tmp_path / 'a.png')
+    (tmp_path / 'loop').symlink_to('loop')
+    for arguments in (['infer.py', tmp_path / 'a.png', '--net', 'mini-fcn16s', '--out', tmp_path / 'loop'],
+                      ['infer.py', tmp_path / 'loop', '--net', 'mini-fcn16s'],
+                      ['score.py', 'mini-fcn16s', '--data', tmp_path / 'loop'],
+                      ['score.py', 'mini-fcn16s', '--data', trained / 'data', '--out', tmp_path / 'loop']):
+        result = command(*arguments, '--runs', trained / 'runs')
+        assert result.returncode == 2 and result.stderr.count('\n') == 1 and 'loop' in result.stderr, result.stderr
+
+
+def test_pictures_get_names_of_their_own(tmp_path):
+    files = [Path(name) for name in ('a.jpg', 'b.jpg', 'b.png', *(f'{i}.png' for i in range(20_000)))]
+    assert infer.output_names(files)[:4] == ['a', 'b_jpg', 'b_png', '0']
+    with pytest.raises(infer.DataError, match='b_jpg: several images'):
+        infer.output_names([Path('x/b.jpg'), Path('y/b.jpg')])
 
 
 def test_infer_goes_on_past_a_bad_image(trained, tmp_path, command):

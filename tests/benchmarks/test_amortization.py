@@ -4,7 +4,7 @@ from benchmarks import amortization
 
 
 def test_a_whole_image_beats_its_patches(monkeypatch):
-    monkeypatch.setattr(amortization, 'TIMES', 1)
+    monkeypatch.setattr(amortization, 'ROUNDS', 1)
     for what, found in amortization.grid_against_patches('mini-vgg', backward=True).items():
         assert found.side == (500 - 104) // 32 + 1, what
         assert 0 < found.whole < found.patches and found.ratio == found.patches / found.whole

@@ -1,5 +1,8 @@
 """What a net is said to need, against what Caffe gives it."""
 
+import sys
+import types
+
 import caffe
 import pytest
 from PIL import Image
@@ -68,13 +71,29 @@ def test_an_image_too_large_for_memory_is_named_before_training(voc, tmp_path):
         check_memory(name, row, source, training=True, free=2e9)
     with pytest.raises(DataError, match=r'scoring voc-fcn32s on it needs .*infer\.py --tile'):
         check_memory(name, row, source, free=5e8)
-    check_memory(name, row, source, device='gpu 0', free=5e8)
+    onto_gpu = check_memory(name, row, source, training=True, device='gpu 0', free=1e11)
+    assert onto_gpu > training
+    with pytest.raises(DataError, match=r'900×600: training voc-fcn32s on it needs'):
+        check_memory(name, row, source, training=True, device='gpu 0', free=onto_gpu)
     Image.new('RGB', (9000, 6000)).save(large)
     with pytest.raises(DataError, match=r'9000×6000.*elements, and Caffe has none of 2³¹ or more'):
         check_memory(name, row, source, free=1e15)
     large.unlink()
     with pytest.raises(DataError, match=r'2007_000003\.jpg: no such file'):
         check_memory(name, row, source)
+
+
+def test_on_a_gpu_all_blobs_are_held_at_once():
+    net = caffe.Net(str(FOLDER / 'mini-fcn8s' / 'deploy.prototxt'), caffe.TEST)
+    footprint = Footprint(net, 'gpu 0')
+    assert footprint.bytes(300, 400) == WORKSPACE + 4 * sum(footprint.elements(300, 400).values())
+    assert footprint.bytes(300, 400) >= Footprint(net).bytes(300, 400)
+
+
+def test_the_memory_of_a_gpu_is_asked_of_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'caffe._cuda', types.SimpleNamespace(memory=lambda: (3e9, 8e9)))
+    monkeypatch.setattr(caffe, '_cuda', sys.modules['caffe._cuda'], raising=False)
+    assert memory.free_memory('gpu 0') == 5e9
 
 
 def test_control_groups_bound_what_is_free(tmp_path, monkeypatch):
