@@ -2,13 +2,15 @@
 
 Training on whole images is training on all their patches at once. To learn from a
 random share of the patches, as patchwise training does, the loss ignores each cell of the final
-layer with probability 1 − p. In these nets the final layer is the upsampled score, so
-a cell is an output pixel and its term of the loss: the pixel's label becomes void.
+layer with probability 1 − p. A patch is what a cell of the last score sees, before it is upsampled: the
+cells lie on a grid of the net's stride. The labels of the pixels that are nearest to an ignored cell become void.
 
 The layer stands between the data layer and the losses and takes all labels of an
 example, N×1×H×W; a cell is kept or ignored in all of them. Its `param_str` is a JSON object:
 
     p          probability of keeping a cell, above 0 and at most 1
+    stride     side of a cell, in pixels (default 1)
+    shift      pixels of the first cell that lie before the image's first pixel (default 0)
     seed       of what is drawn (default 1337)
     position   forward passes to pass over at first, to go on where a run stopped (default 0)
 """
@@ -20,6 +22,8 @@ import numpy as np
 from engine import caffe
 
 from .images import VOID, DataError
+
+DEFAULTS = {'stride': 1, 'shift': 0, 'seed': 1337, 'position': 0}
 
 
 class SamplingLayer(caffe.Layer):
@@ -39,7 +43,8 @@ class SamplingLayer(caffe.Layer):
             top[index].reshape(*bottom[0].data.shape)
 
     def forward(self, bottom, top):
-        ignored = cells(bottom[0].data.shape, self._spec['p'], self._spec['seed'], self._pass)
+        spec = self._spec
+        ignored = cells(bottom[0].data.shape, spec['p'], spec['seed'], self._pass, spec['stride'], spec['shift'])
         self._pass += 1
         for index in range(len(bottom)):
             top[index].data[...] = np.where(ignored, np.float32(VOID), bottom[index].data)
@@ -48,9 +53,12 @@ class SamplingLayer(caffe.Layer):
         pass
 
 
-def cells(shape, p, seed, number):
-    """Boolean array of `shape`, true with probability 1 − p: the cells to ignore in forward pass `number`."""
-    return np.random.default_rng([seed, number]).random(shape, np.float32) >= np.float32(p)
+def cells(shape, p, seed, number, stride=1, shift=0):
+    """Boolean array of `shape`, N×1×H×W: the pixels to ignore in forward pass `number`, all of a cell together,
+    and each cell with probability 1 − p."""
+    rows, columns = ((np.arange(side) + shift) // stride for side in shape[2:])
+    drawn = np.random.default_rng([seed, number]).random((*shape[:2], rows[-1] + 1, columns[-1] + 1), np.float32)
+    return (drawn >= np.float32(p))[:, :, rows[:, None], columns]
 
 
 def parse(text):
@@ -59,12 +67,12 @@ def parse(text):
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"param_str is not JSON ({error}): '{text[:80]}'") from error
-    if not isinstance(given, dict) or not {'p'} <= set(given) <= {'p', 'seed', 'position'}:
-        raise DataError(f"param_str is not an object of p, seed and position: '{text[:80]}'")
-    spec = {'seed': 1337, 'position': 0} | given
+    if not isinstance(given, dict) or not {'p'} <= set(given) <= {'p', *DEFAULTS}:
+        raise DataError(f"param_str is not an object of p, {', '.join(DEFAULTS)}: '{text[:80]}'")
+    spec = DEFAULTS | given
     if not isinstance(spec['p'], (int, float)) or isinstance(spec['p'], bool) or not 0 < spec['p'] <= 1:
         raise DataError(f"param_str's p is {spec['p']!r}; it is a probability above 0 and at most 1")
-    for key in ('seed', 'position'):
-        if not isinstance(spec[key], int) or isinstance(spec[key], bool) or spec[key] < 0:
-            raise DataError(f"param_str's {key} is {spec[key]!r}; it is a whole number from 0")
+    for key, least in (('stride', 1), ('shift', 0), ('seed', 0), ('position', 0)):
+        if not isinstance(spec[key], int) or isinstance(spec[key], bool) or spec[key] < least:
+            raise DataError(f"param_str's {key} is {spec[key]!r}; it is a whole number from {least}")
     return spec

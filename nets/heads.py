@@ -24,6 +24,11 @@ class Head(NamedTuple):
     learn: bool = False
     operation: str = 'SUM'
 
+    @property
+    def stride(self):
+        """Of the last score, before it is upsampled to the image."""
+        return (self.start, *self.strides)[-1]
+
     def __call__(self, n, trunk, classes, streams, suffix=''):
         """Add the layers up to `score`, N×classes×H×W of the net's input, and return it.
 

@@ -30,12 +30,13 @@ def train_net(row, source, sampling=None, matrices=None):
     for top, blob in zip(tops, blobs, strict=True):
         n[top] = blob
     labels, weight = {label: n[label] for label in names}, 1
+    scored = _scores(n, row)
     if sampling:
-        labels = _sampled(n, labels, sampling)
+        labels = _sampled(n, labels, sampling | _grid(row, next(iter(scored.values()))))
         # Caffe takes the mean of a batch's gradients. A batch that grew by 1/p for as many
         # cells would weigh p times as much, if the loss sums them.
         weight = 1 if row.normalize else 1 / sampling['p']
-    for label, scores in _scores(n, row).items():
+    for label, scores in scored.items():
         # The first label's loss is plain `loss`, as published nets have it.
         name = 'loss' if label == next(iter(names)) else f'loss{_suffix(dataset, label)}'
         if matrices:
@@ -53,6 +54,16 @@ def _sampled(n, labels, sampling):
     for name, top in zip(names, tops if len(names) > 1 else [tops], strict=True):
         n[name] = top
     return {label: n[name] for label, name in zip(labels, names, strict=True)}
+
+
+def _grid(row, score):
+    """Where the cells of a row's last score lie under the image, given the top that crops it when it is upsampled.
+
+    A cell's bilinear kernel spans two strides and is highest in its middle, so a pixel's nearest cell
+    is found half a stride further up.
+    """
+    stride, offset = row.head.stride, int(score.fn.params['crop_param']['offset'][0])
+    return dict(stride=stride, shift=(offset - stride // 2) % stride)
 
 
 def deploy_net(row):
