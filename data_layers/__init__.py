@@ -6,13 +6,14 @@ caffe; only `data_layers.layers` and `data_layers.sampling`, Caffe's layers, do.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from .context import PASCALContext
 from .dataset import SegDataset
 from .images import VOID, DataError, open_image, read_image, read_label
-from .mini import Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
+from .mini import COLOURS, Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
 from .nyud import NYUD
 from .palette import voc_palette
 from .sbd import SBD
@@ -51,13 +52,15 @@ class Source(NamedTuple):
 
 class DataSet(NamedTuple):
     """A set to learn: the class that knows its inputs and labels, the sources it is learned from and
-    validated on, how files name the two phases, and whether scores leave out classes absent from the truth."""
+    validated on, how files name the two phases, whether scores leave out classes absent from the truth,
+    and the classes whose number in the VOC palette is not their own."""
 
     kind: type
     train: Source | None = None
     val: Source | None = None
     phases: tuple = ('train', 'val')
     drop_absent: bool = False
+    numbers: dict = {}
 
     @property
     def inputs(self):
@@ -71,6 +74,11 @@ class DataSet(NamedTuple):
     def classes(self):
         """The class names of the first label."""
         return next(iter(self.labels.values()))
+
+    @property
+    def colours(self):
+        """Their colours in pictures, K×3 uint8 RGB."""
+        return voc_palette()[[self.numbers.get(name, number) for number, name in enumerate(self.classes)]]
 
 
 TRAINVAL_TEST = ('trainval', 'test')
@@ -86,9 +94,10 @@ DATASETS = {
     'mini-objects': DataSet(MiniObjects, *(Source('MiniObjects', 'data/mini', split, (('batch', 16),))
                                            for split in ('train', 'val'))),
     'mini-nyud': DataSet(MiniNYUD, *(Source('MiniNYUD', 'data/mini-nyud', split) for split in TRAINVAL_TEST),
-                         TRAINVAL_TEST),
+                         TRAINVAL_TEST, numbers=COLOURS),
     'mini-siftflow': DataSet(MiniSIFTFlow, *(Source('MiniSIFTFlow', 'data/mini-siftflow', split)
-                                             for split in TRAINVAL_TEST), TRAINVAL_TEST, drop_absent=True),
+                                             for split in TRAINVAL_TEST), TRAINVAL_TEST, drop_absent=True,
+                             numbers=COLOURS),
 }
 
 
@@ -107,7 +116,7 @@ def source_at(source, root, split=None):
     VOC's two training layouts are told apart by their folders: `img` and `cls` are
     SBD's, `JPEGImages` VOC's. DataError if there is neither.
     """
-    root = Path(root).resolve()
+    root = Path(os.path.realpath(root))
     dataset = source.dataset
     if dataset in ('SBD', 'VOC'):
         if (root / 'JPEGImages').is_dir():

@@ -9,6 +9,9 @@ from .nyud import NYUD
 from .siftflow import GEOMETRIC, SIFTFlow
 from .voc import VOC
 
+# The classes of the three sets, of their first label, by their number in the VOC palette: one class has one colour.
+COLOURS = {'background': 0, 'disc': 1, 'ring': 2, 'square': 3, 'triangle': 4, 'star': 5, 'bar': 6, 'wall': 7,
+           'field': 10, 'floor': 11, 'building': 15, 'picture': 18, 'sky': 39}
 OBJECT_SIDE = 104  # pixels, of a picture of one shape
 # To pixels of order one.
 SCALE = 1 / 64

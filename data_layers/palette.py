@@ -1,4 +1,4 @@
-"""The colours of the PASCAL VOC devkit: one a label, the same everywhere in this project."""
+"""The colours of the PASCAL VOC devkit: one a label."""
 
 import numpy as np
 

@@ -15,12 +15,12 @@ import infer
 import score
 import solve
 from command import Parser, run
-from data_layers import Mini
+from data_layers import DATASETS, Mini
 from nets import deploy_net, find
 from solvers import METRICS, Run, load_net, segment
 
 from .generate import generate
-from .pictures import curves, figure4
+from .pictures import curves, grid
 from .shapes import CLASSES
 
 STAGES = {'FCN-32s': 'mini-fcn32s', 'FCN-16s': 'mini-fcn16s', 'FCN-8s': 'mini-fcn8s'}
@@ -87,7 +87,7 @@ def draw(args, dataset, labels):
         rows.append((image, {stage: found[index] for stage, found in labels.items()}, truth))
         files.append(args.out / f'{dataset.names[index]}_overlay.jpg')
         infer.overlay(image, labels['FCN-8s'][index], CLASSES).save(files[-1], quality=92)
-    figure4(files[0], rows)
+    grid(files[0], rows, DATASETS['mini'])
     curves(files[1], {stage: Run(args.runs / name).learning_curve() for stage, name in STAGES.items()})
     return files
 

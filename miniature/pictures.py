@@ -1,59 +1,91 @@
 """The paper's pictures: what each stage sees (Figure 4), and how it came to learn it.
 
-Drawn with matplotlib on a white page. Both work for any data set whose labels are coloured as VOC's.
+Drawn with matplotlib on a white page, for any data set.
 """
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from data_layers.palette import voc_palette
+from data_layers import VOID
 
 VOID_COLOUR = (224, 224, 192)  # as the VOC devkit shows it
 STAGE_COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 STAGE_MARKERS = 'osD^vP'  # told apart without colour too
-CELL = 1.5  # inches, the width of one image of Figure 4
+CELL = 1.5  # inches, the width of one image of a grid
 
 
-def colour_label(label):
-    """An integer label H×W in VOC's colours, void in cream: H×W×3 uint8."""
-    palette = voc_palette()
-    palette[255] = VOID_COLOUR
+def colour_label(label, colours):
+    """An integer label H×W in the `colours` of its classes, K×3 uint8, and void in cream: H×W×3 uint8."""
+    palette = np.zeros((VOID + 1, 3), np.uint8)
+    palette[:len(colours)], palette[VOID] = colours, VOID_COLOUR
     return palette[label]
 
 
-def figure4(path, rows):
-    """Write Figure 4 to `path` (PNG or PDF by its suffix): image, each stage's labelling, the truth.
+def grid(path, rows, dataset, sides=()):
+    """Write images and their labellings to `path` (PNG or PDF by its suffix), and below them a legend of the classes.
 
-    `rows` is a list of (image H×W×3 uint8, {stage name: label H×W}, truth H×W); every row names
-    the stages of the first, which stand in its order. ValueError where they or the sizes differ.
+    `rows` is a list of ({title: image H×W×3 uint8}, {title: label H×W}, truth H×W), or a lone image in the place of
+    the first; every row has the titles of the first, in its order. `dataset` is a data_layers.DataSet, for names and
+    colours, and `sides` the words to the left of each row, if any. ValueError where titles or sizes differ.
     """
-    stages = list(rows[0][1])
-    heights = [CELL * image.shape[0] / image.shape[1] for image, _, _ in rows]
-    columns = ['image', *stages, 'ground truth']
-    gap, head = 0.06, 0.3
-    width = len(columns) * (CELL + gap) + gap
-    height = sum(heights) + len(rows) * gap + head
-    figure = Figure(figsize=(width, height))
+    rows = [(images if isinstance(images, dict) else {'image': images}, labels, truth)
+            for images, labels, truth in rows]
+    _check(rows)
+    columns = [*rows[0][0], *rows[0][1], 'ground truth']
+    shapes = [truth.shape for _, _, truth in rows]
+    heights = [CELL * height / width for height, width in shapes]
+    gap, head, margin = 0.06, 0.3, 0.22 if sides else 0.0
+    width = margin + len(columns) * (CELL + gap) + gap
+    figure = Figure(figsize=(width, width))
+    labels = [label for _, labels, truth in rows for label in (*labels.values(), truth)]
+    foot = _legend(figure, np.unique(np.concatenate([np.unique(label) for label in labels])), dataset)
+    height = head + sum(heights) + len(rows) * gap + foot
+    figure.set_size_inches(width, height)
     top = height - head
-    for row, (image, labels, truth) in enumerate(rows):
-        if list(labels) != stages:
-            raise ValueError(f'stages {list(labels)} in one row and {stages} in the first')
-        if any(label.shape != image.shape[:2] for label in (*labels.values(), truth)):
-            raise ValueError(f'a labelling is not of the size of its image, {image.shape[:2]}')
-        tall = heights[row]
-        cells = [image, *(colour_label(label) for label in (*labels.values(), truth))]
+    for row, ((images, labels, truth), tall) in enumerate(zip(rows, heights, strict=True)):
+        cells = [*images.values(), *(colour_label(label, dataset.colours) for label in (*labels.values(), truth))]
         for column, (cell, title) in enumerate(zip(cells, columns, strict=True)):
-            left = gap + column * (CELL + gap)
+            left = margin + gap + column * (CELL + gap)
             axes = figure.add_axes((left / width, (top - tall) / height, CELL / width, tall / height))
             axes.imshow(cell, interpolation='nearest', aspect='auto')
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(linewidth=0.5, color='0.5')
             if row == 0:
                 axes.set_title(title, fontsize=10, pad=4)
+            if sides and column == 0:
+                axes.set_ylabel(sides[row], fontsize=8, labelpad=3)
         top -= tall + gap
     _save(figure, path, dpi=200)
+
+
+def _check(rows):
+    """ValueError unless all rows have the titles of the first, and each row images and labellings of one size."""
+    first = [list(part) for part in rows[0][:2]]
+    for images, labels, truth in rows:
+        if [list(images), list(labels)] != first:
+            raise ValueError(f'{[list(images), list(labels)]} in one row and {first} in the first')
+        if any(cell.shape[:2] != truth.shape for cell in (*images.values(), *labels.values())):
+            raise ValueError(f'an image or a labelling is not of the size of its truth, {truth.shape}')
+
+
+def _legend(figure, present, dataset):
+    """Put a legend of the labels `present` at the foot of a figure, in as few lines as fit; its height in inches."""
+    shown = [('void', VOID_COLOUR) if label == VOID else (dataset.classes[label], dataset.colours[label])
+             for label in present]
+    patches = [Patch(facecolor=np.divide(colour, 255), edgecolor='0.5', linewidth=0.5, label=name)
+               for name, colour in shown]
+    for lines in range(1, len(patches) + 1):
+        legend = figure.legend(handles=patches, ncols=ceil(len(patches) / lines), loc='lower center', fontsize=8,
+                               frameon=False, handlelength=1.2, handleheight=1.0, handletextpad=0.4, columnspacing=1.2,
+                               borderpad=0.2, borderaxespad=0.1)
+        extent = legend.get_window_extent()
+        if extent.width <= figure.bbox.width or lines == len(patches):
+            return extent.height / figure.dpi
+        legend.remove()
 
 
 def curves(path, stages):

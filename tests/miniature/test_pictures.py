@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_layers.palette import voc_palette
-from miniature.pictures import STAGE_COLOURS, VOID_COLOUR, colour_label, curves, figure4, smoothed
+from data_layers import DATASETS, voc_palette
+from miniature.pictures import STAGE_COLOURS, VOID_COLOUR, colour_label, curves, grid, smoothed
 
 STAGES = ('FCN-32s', 'FCN-16s', 'FCN-8s')
 
@@ -30,18 +30,26 @@ def share(picture, colour):
 
 
 def test_label_colours():
-    coloured = colour_label(np.array([[0, 1], [20, 255]]))
+    coloured = colour_label(np.array([[0, 1], [20, 255]]), DATASETS['voc'].colours)
     assert coloured.dtype == np.uint8
     assert coloured.tolist() == [[[0, 0, 0], [128, 0, 0]], [[0, 64, 128], list(VOID_COLOUR)]]
 
 
-def test_figure4_shows_every_column_in_its_place(tmp_path):
+def test_a_class_of_the_miniature_has_one_colour_of_its_own_in_all_sets():
+    shown = {}
+    for name in ('mini', 'mini-nyud', 'mini-siftflow'):
+        for kind, colour in zip(DATASETS[name].classes, DATASETS[name].colours.tolist(), strict=True):
+            shown.setdefault(kind, set()).add(tuple(colour))
+    assert all(len(colours) == 1 for colours in shown.values()) and len(set.union(*shown.values())) == len(shown)
+
+
+def test_a_grid_shows_every_column_in_its_place(tmp_path):
     path = tmp_path / 'new' / 'figure4.png'
-    figure4(path, [row(96, 128), row(160, 100, values=(6, 1, 2))])
+    grid(path, [row(96, 128), row(160, 100, values=(6, 1, 2))], DATASETS['mini'])
     picture = opened(path)
     height, width = picture.shape[:2]
     assert 1500 < width < 1650  # five columns of 1.5 inches at 200 dots an inch
-    assert 0.45 < (0.75 + 1.6) * 300 / height < 1
+    assert 0.8 < (1.5 * 0.75 + 1.5 * 1.6) * 200 / height < 1  # beside the rows only titles and the legend
     palette = voc_palette()
     for column, colour in enumerate([(10, 200, 100), *palette[[1, 2, 3]]]):
         assert tuple(picture[200, (2 * column + 1) * width // 10]) == tuple(colour)
@@ -51,12 +59,36 @@ def test_figure4_shows_every_column_in_its_place(tmp_path):
     assert (picture[:60] < 128).any()  # the titles
 
 
-def test_figure4_refuses_rows_that_do_not_fit(tmp_path):
+def test_the_legend_has_the_classes_that_are_there_and_stays_within_the_picture(tmp_path):
+    image, _, truth = row(96, 128)
+    kind = DATASETS['voc']
+    few, many = tmp_path / 'few.png', tmp_path / 'many.png'
+    grid(few, [(image, {}, truth)], kind)
+    grid(many, [(image, {}, np.arange(96 * 128, dtype=np.uint8).reshape(96, 128) % 21)], kind)
+    for path, present in ((few, {4, 5}), (many, set(range(21)))):
+        legend = opened(path)[60 + 225 + 5:]  # 200 dots an inch below titles and a row
+        assert (legend[:, :4] == 255).all() and (legend[:, -4:] == 255).all() and (legend[-1] == 255).all()
+        found = {label for label, colour in enumerate(kind.colours) if (legend == colour).all(-1).sum() > 200}
+        assert found - {0, 7} == present - {0, 7}  # words are black, and all patches have a grey edge
+    assert len(opened(many)) > len(opened(few))
+
+
+def test_several_images_and_words_at_the_side_widen_a_grid(tmp_path):
     image, labels, truth = row(96, 128)
-    with pytest.raises(ValueError, match='size of its image'):
-        figure4(tmp_path / 'f.png', [(image, labels, truth[1:])])
+    for name, given, sides in (('one', image, ()), ('two', {'colour': image, 'HHA': 255 - image}, ()),
+                               ('side', image, ['mean IU 12.3'])):
+        grid(tmp_path / f'{name}.png', [(given, labels, truth)], DATASETS['mini'], sides)
+    one, two, side = (opened(tmp_path / f'{name}.png') for name in ('one', 'two', 'side'))
+    assert share(one, (245, 55, 155)) == 0 < share(two, (245, 55, 155)) and two.shape[1] - one.shape[1] > 300
+    assert 0 < side.shape[1] - one.shape[1] < 60 and (side[100:250, :40] < 128).any()
+
+
+def test_a_grid_refuses_rows_that_do_not_fit(tmp_path):
+    image, labels, truth = row(96, 128)
+    with pytest.raises(ValueError, match='size of its truth'):
+        grid(tmp_path / 'f.png', [(image, labels, truth[1:])], DATASETS['mini'])
     with pytest.raises(ValueError, match='in the first'):
-        figure4(tmp_path / 'f.png', [(image, labels, truth), (image, {'FCN-8s': truth}, truth)])
+        grid(tmp_path / 'f.png', [(image, labels, truth), (image, {'FCN-8s': truth}, truth)], DATASETS['mini'])
     assert not list(tmp_path.iterdir())
 
 
