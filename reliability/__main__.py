@@ -101,13 +101,6 @@ def rows(found):
            f"{cut['undetected']} not noticed")
 
 
-def fuzz_table(fuzzed):
-    """The cases by file and command, as a table."""
-    head = ['file', 'command', 'tried', 'taken', 'refused', 'failures', 'slowest, s']
-    return table(head, [[row['kind'], row['command'], row['tried'], row['good'], row['refused'], row['failed'],
-                         float(row['slowest'])] for row in fuzzed['rows']])
-
-
 def main(arguments=None):
     args = parse(arguments)
     args.work.mkdir(parents=True, exist_ok=True)
@@ -125,7 +118,7 @@ def main(arguments=None):
 {FOUND}
 ## The fuzzer's cases
 
-{fuzz_table(found['fuzz'])}
+{fuzz.table_of(found['fuzz']['rows'])}
 """
     write_text(args.out / 'reliability.md', page)
     print(args.out / 'reliability.md')

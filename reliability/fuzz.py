@@ -5,7 +5,7 @@
     python -m reliability.fuzz --replay DIR/17.json
 
 A case is good if the command ends by itself within 30 s with 0, or with 2 and one line,
-prints no traceback, failed check or warning, takes no more than 1.5 GB beside what it
+prints no traceback, failed check or warning of Python's, takes no more than 1.5 GB beside what it
 started with, and, where it failed, leaves nothing behind. What is not good is kept in
 --out: the damaged file, what was printed, and what --replay needs.
 """
@@ -15,6 +15,7 @@ import os
 # Threads do not survive a fork. Caffe's libraries read this as they are loaded.
 os.environ.update(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
 
+import contextlib
 import gc
 import json
 import shutil
@@ -29,6 +30,7 @@ from tqdm import tqdm
 
 from command import Parser, positive, run
 from errors import UserError
+from experiments.report import table
 from files import write_text
 
 from .cases import arrange, recipes
@@ -112,10 +114,10 @@ def keep(args, index, recipe, content, outcome):
 def fuzz(args, table=None):
     """Try all cases; {(kind, command): tally}, and the failures as {index: what was wrong}."""
     args.end = time.monotonic() + 60 * args.minutes if args.minutes else float('inf')
-    args.out = args.out.resolve()
+    args.out = Path(os.path.realpath(args.out))
     args.out.mkdir(parents=True, exist_ok=True)
     table = [recipe for recipe in table or recipes() if not args.kind or recipe.kind in args.kind]
-    with _setting() as (setting, scratch):
+    with new_setting() as (setting, scratch):
         table = [recipe for recipe in table if (setting / recipe.original).is_file()]
         before = tree(setting)
         check_undamaged(table, setting, scratch)
@@ -147,26 +149,20 @@ def check_undamaged(table, setting, scratch):
                             f'({"; ".join(outcome.wrong)}): {outcome.stderr[-600:]}')
 
 
-class _setting:
+@contextlib.contextmanager
+def new_setting():
     """A new setting and a folder for cases, in memory where there is a file system there."""
-
-    def __enter__(self):
-        memory = Path('/dev/shm')
-        self.folder = Path(tempfile.mkdtemp(prefix='fuzz-', dir=memory if os.access(memory, os.W_OK) else None))
-        self.home = Path.cwd()
-        setting, scratch = self.folder / 'setting', self.folder / 'cases'
+    memory = Path('/dev/shm')
+    folder = Path(tempfile.mkdtemp(prefix='fuzz-', dir=memory if os.access(memory, os.W_OK) else None))
+    setting, scratch = folder / 'setting', folder / 'cases'
+    try:
         setting.mkdir()
         scratch.mkdir()
-        try:
+        with contextlib.chdir(Path.cwd()):  # The setting becomes the current folder.
             build(setting)
-        except BaseException:
-            self.__exit__()
-            raise
-        return setting, scratch
-
-    def __exit__(self, *_):
-        os.chdir(self.home)
-        shutil.rmtree(self.folder, ignore_errors=True)
+            yield setting, scratch
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lines(args, setting, scratch, table):
@@ -199,21 +195,11 @@ def _lines(args, setting, scratch, table):
         raise UserError('a job of the fuzzer broke down; its words stand above')
 
 
-def table_of(tallies):
-    """A Markdown table of kinds and commands, and their sum."""
-    lines = ['| file | command | tried | exit 0 | exit 2 | failures | slowest, s | peak memory, MB |',
-             '|---|---|---|---|---|---|---|---|']
-    total = dict(tried=0, good=0, refused=0, failed=0, slowest=0, peak=0)
-    for (kind, command), tally in sorted(tallies.items()):
-        lines.append(_row(kind, command, tally))
-        total = {name: (max if name in ('slowest', 'peak') else int.__add__)(total[name], value)
-                 for name, value in tally.items()}
-    return '\n'.join([*lines, _row('all', '', total)])
-
-
-def _row(kind, command, tally):
-    return (f"| {kind} | {command} | {tally['tried']:,} | {tally['good']:,} | {tally['refused']:,} | "
-            f"{tally['failed']:,} | {tally['slowest']:.1f} | {tally['peak'] / 1e6:.0f} |")
+def table_of(rows):
+    """The cases by file and command, as a table."""
+    head = ['file', 'command', 'tried', 'taken', 'refused', 'failures', 'slowest, s']
+    return table(head, [[row['kind'], row['command'], row['tried'], row['good'], row['refused'], row['failed'],
+                         float(row['slowest'])] for row in rows])
 
 
 def replay(args):
@@ -225,7 +211,7 @@ def replay(args):
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f'{args.replay}: no failure that --out keeps ({error})') from error
     become_subreaper()
-    with _setting() as (setting, scratch):
+    with new_setting() as (setting, scratch):
         outcome = attempt(recipe, setting, scratch, content)
     print(outcome.stdout, outcome.stderr, sep='\n')
     print(f'exit {outcome.status} in {outcome.seconds:.1f} s:', '; '.join(outcome.wrong) or 'good')
@@ -244,7 +230,7 @@ def main(arguments=None):
     dump(args.out / 'fuzz.json', dict(
         count=tried, seed=args.seed, jobs=args.jobs, seconds=round(seconds, 1), rows=rows,
         failures={str(index): words for index, words in sorted(failures.items())}))
-    print(table_of(tallies))
+    print(table_of(rows))
     for index, words in sorted(failures.items()):
         print(f'{args.out / str(index)}.json: {words}')
     print(f'{tried} cases, {len(failures)} failures, {seconds:.0f} s')

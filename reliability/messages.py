@@ -2,30 +2,11 @@
 
 import struct
 
+from surgery.caffemodel import read_varint, varint
+
 from .mutate import INTEGERS, mutate_bytes, pick
 
 MOST_FIELDS = 50  # of a message within others: what has more is weights that happen to parse
-
-
-def _varint(value):
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
-
-
-def _read_varint(data, at):
-    result = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result, at
-        shift += 7
-        if shift > 63:
-            raise ValueError('too long')
 
 
 def parse_message(data, depth=0):
@@ -34,12 +15,12 @@ def parse_message(data, depth=0):
     fields, at = [], 0
     try:
         while at < len(data):
-            key, at = _read_varint(data, at)
+            key, at = read_varint(data, at)
             number, kind = key >> 3, key & 7
             if kind == 0:
-                value, at = _read_varint(data, at)
+                value, at = read_varint(data, at)
             else:
-                size, at = _read_varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+                size, at = read_varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
                 value, at = data[at:at + size], at + size
                 if at > len(data) or not number:
                     return None
@@ -58,13 +39,13 @@ def write_message(fields, wrong=None):
     parts = []
     for field in fields:
         number, kind, value = field
-        parts.append(_varint(number << 3 | kind))
+        parts.append(varint(number << 3 | kind))
         if kind == 0:
-            parts.append(_varint(value) if isinstance(value, int) else bytes(value))
+            parts.append(varint(value) if isinstance(value, int) else bytes(value))
         elif kind == 2:
             value = write_message(value, wrong) if isinstance(value, list) else value
             length = len(value) if wrong is None or field is not wrong[0] else wrong[1]
-            parts += [_varint(length), value]
+            parts += [varint(length), value]
         else:
             parts.append(value)
     return b''.join(parts)
@@ -92,10 +73,10 @@ def mutate_message(data, rng, other=b''):
             other_number, kind, value = pick(rng, fields)
             holder.append([other_number, kind, write_message(value) if isinstance(value, list) else value])
         elif action == 5 and field[1] == 2:  # a message within a message within …
-            inner = bytes(_varint(field[0] << 3 | 2))
+            inner = varint(field[0] << 3 | 2)
             body = b''
             for _ in range(pick(rng, (20, 200, 2000))):
-                body = inner + _varint(len(body)) + body
+                body = inner + varint(len(body)) + body
             field[2] = body
         else:
             _change(field, rng, other)

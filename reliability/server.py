@@ -36,7 +36,7 @@ _SUBREAPER = 36  # prctl's number
 # What commands say to a user who made no mistake, or of the inputs before.
 _NOTES = re.compile(r'WARNING: |[\w-]+ at iteration \d+: |.* by tiles of \d+$|'
                     r'.*: not the file its owners publish|.*has \d+ examples, the real set|.* names; VOC 2011|'
-                    r".*: is there already, so|.*: damaged; .* is used|curl:")
+                    r'.*: is there already, so|curl:')
 _BAR = re.compile(r'.*(\d+%\|.*|\d+(\.\d+)?[kMG]?(it|image|B)? )\[\d\d:\d\d[:\d]*[<,].*')
 _BAD = re.compile(r'Traceback \(most recent|^F\d{4} |^\S*:\d+: \w*Warning: |Exception ignored|terminate called|'
                   r'\*\*\* |Fatal Python error|AddressSanitizer', re.MULTILINE)
@@ -117,7 +117,7 @@ def tree(folder):
 def leftovers(before, after, status, recipe):
     """What a command left that it should not have."""
     changed = [path for path in after if before.get(path) != after[path]]
-    wrong = [f'left {path}' for path in changed if re.search(r'partial|\.copy$|(^|/)\.[^/]*-', path)]
+    wrong = [f'left {path}' for path in changed if re.search(r'partial|(^|/)\.[^/]*-', path)]
     if status == 2:
         wrong += [f'failed and left {path}' for path in changed
                   if not (recipe.leaves and re.fullmatch(recipe.leaves, path)) and not path.endswith('checksums.json')]
