@@ -21,8 +21,20 @@ def _cell(value):
 
 
 def claims(found):
-    """Whether each of the paper's claims, {words: bool}, holds here, as a list in Markdown."""
-    return '\n'.join(f'- {words}: {"so here too" if holds else "**not so here**"}.' for words, holds in found.items())
+    """Whether each of the paper's claims, {words: bool, or None if that cannot be told}, holds here, in Markdown."""
+    verdicts = {True: 'so here too', False: '**not so here**', None: 'undecided here'}
+    return '\n'.join(f'- {words}: {verdicts[holds]}.' for words, holds in found.items())
+
+
+def exceeds(difference, noise=0.0):
+    """Whether a difference is above zero; None if it is no more than `noise`, which may be None for unknown."""
+    return None if abs(difference) <= (noise or 0.0) else difference > 0
+
+
+def together(verdicts):
+    """Of verdicts that may be None: False if one is, else None if one is, else True."""
+    verdicts = list(verdicts)
+    return False if False in verdicts else None if None in verdicts else True
 
 
 def machine():
@@ -35,9 +47,8 @@ def machine():
 
 
 def minutes(run):
-    """How long a solvers.Run was at work."""
-    # A longer gap than ten minutes is a run that was stopped, not one that worked.
-    return sum(gap for a, b in pairwise(run.read_log()) if (gap := b['time'] - a['time']) < 600) / 60
+    """How long a solvers.Run was at work, without the times that it was stopped."""
+    return sum(b['time'] - a['time'] for a, b in pairwise(run.read_log()) if b.get('event') != 'resumed') / 60
 
 
 def clean(command):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from data_layers import DATASETS, DataError, dataset_class, source_at
@@ -19,26 +20,26 @@ from nets import NETS, deploy_net, find, input_tops, train_net
 from solvers import (
     Options,
     Run,
-    RunError,
     Trainer,
     evaluate,
     load_net,
     metrics,
+    published,
     segment,
     starting_weights,
     weights_of,
 )
 
-from .report import claims, clean, machine, minutes, table
+from .report import claims, clean, exceeds, machine, minutes, table
+from .runs import Published, ended, unlike
 
-__all__ = ['Study', 'StudyError', 'claims', 'table']
+__all__ = ['Study', 'StudyError', 'claims', 'exceeds', 'table']
 
 TRUNKS = ('mini', 'vgg16', 'googlenet')
 VAL_IMAGES = 80  # of each validation while a net learns; reports score them all
 QUICK = 10  # --quick learns for so many times fewer iterations
 QUICK_REAL = 4  # iterations of --quick on real images,
 QUICK_IMAGES = 6  # and how many are scored
-PAPER_IMAGES = {'voc': (8498, 736), 'nyud': (795, 654), 'siftflow': (2488, 200)}  # of each set, learned from and scored
 # The miniature in the layouts of other sets than VOC.
 OTHERS = {'nyud': generate_nyud, 'siftflow': generate_siftflow}
 
@@ -69,7 +70,7 @@ class Study:
     device: str = 'cpu'
 
     def __post_init__(self):
-        self._began, self._used, self._learned, self._scored = time.monotonic(), {}, 0, 0
+        self._began, self._used, self._unlike, self._learned, self._scored = time.monotonic(), {}, {}, 0, 0
         if self.trunk not in TRUNKS:
             raise StudyError(f'--trunk {self.trunk}: the trunks are {", ".join(TRUNKS)}')
         if (self.trunk == 'mini') != (self.data is None) and self.experiment.by_trunk:
@@ -150,28 +151,33 @@ class Study:
     def train(self, net, label=None, iterations=None, **options):
         """solvers.Run of `net`, trained to its end in the run folder `label` (default: the net's name).
 
-        What is finished is not trained again, and what was interrupted goes on. `iterations` are the recipe's
-        unless given; nets that share a label must ask for the same number. A parent is trained first, as the net's
-        row names it. More `options` are fields of solvers.Options. A run of a real net that has come to an end,
-        such as solve.py makes in days, is used as it is, unless it is one of ours that is to go on to
-        `--iterations`. Raises KeyboardInterrupt after Ctrl-C.
+        What is finished is not trained again, and what was interrupted goes on. `iterations` are those of the command
+        line or the recipe unless given; nets that share a label must ask for the same number. A parent is trained
+        first, as the net's row names it. More `options` are fields of solvers.Options. A run of a real net that has
+        come to an end, such as solve.py makes in days, is used as it is, unless it is one of ours that is to go on to
+        `--iterations`; without a run, so are the weights that are published and fetched. Raises KeyboardInterrupt
+        after Ctrl-C.
         """
         row, run = find(net), Run(self.runs / (label or net))
-        wanted = (self.iterations if row.head else None) or iterations or self._usual(row)
+        wanted = iterations or (self.iterations if row.head else None) or self.usual(row)
         validated = QUICK_IMAGES if self.quick and self.data else VAL_IMAGES
         options = dict(val_every=max(1, wanted // 4), val_images=validated, device=self.device,
                        command=self.command) | options
         source = self.source(net, 'train')
         trainer = Trainer(net, run.folder, Options(source, self.source(net, 'val'), wanted, **options))
         # A folder that we named says nothing of the data: there the settings decide.
-        if self.data and not label and ended(run) and (self.iterations is None or not same(run, trainer.settings)):
-            return self._note(label or net, run)
+        if self.data and not label:
+            if ended(run) and (self.iterations is None or unlike(run, trainer.settings)):
+                self._unlike[net] = unlike(run, trainer.settings)
+                return self._note(net, run)
+            if self.iterations is None and not run.snapshots() and (file := published(net)):
+                return self._note(net, Published(file))
         self._learned = len(source.names())
         if not trainer.done and trainer.train([] if run.iteration else self._start(net)) is None:
             raise KeyboardInterrupt
         return self._note(label or net, run)
 
-    def _usual(self, row):
+    def usual(self, row):
         """The iterations of a row of nets.NETS where nothing else is asked for."""
         if not self.quick:
             return row.max_iter
@@ -228,6 +234,14 @@ class Study:
         file = self.out / (f'{self.name}.json' if trunk == 'mini' else f'{self.name}-{trunk}.json')
         return json.loads(file.read_text()) if file.is_file() else None
 
+    def noise(self):
+        """How many points of mean IU the miniature's FCN-32s differs by from seed to seed, as `balancing` has found;
+        None without its report, or on real images."""
+        file = self.out / 'balancing.json'
+        if self.trunk != 'mini' or not file.is_file():
+            return None
+        return float(np.ptp(json.loads(file.read_text())['raw']['plain']['mean_iu']))
+
     @property
     def command(self):
         return clean(' '.join(['python -m experiments', *sys.argv[1:]]))
@@ -243,7 +257,12 @@ class Study:
         how += [self._setting()] if self._setting() else []
         if self._used:
             how.append('\n' + table(['run', 'iterations', 'minutes of training'], [
-                (f'`{label}`', values['iterations'], values['minutes']) for label, values in about['runs'].items()]))
+                (f'`{label}`', values['iterations'], values['minutes'] or None)
+                for label, values in about['runs'].items()]))
+        how += [f"\n`{net}` was made by other settings than this command's: {', '.join(keys)}."
+                for net, keys in self._unlike.items() if keys]
+        how += [f"\n`{net}` has the weights that its authors published." for net, run in self._used.items()
+                if isinstance(run, Published)]
         title = f'# {self.name}: {self.experiment.words} ({_section(self.experiment.section)})'
         self.out.mkdir(parents=True, exist_ok=True)
         write_text(self.out / f'{self.stem}.json', json.dumps({**about, 'raw': raw}, indent=2) + '\n')
@@ -252,31 +271,14 @@ class Study:
 
     def _setting(self):
         """What differs from the paper in data, net and length of training."""
+        papers = f'The paper has {self.experiment.paper}' if self.experiment.paper else ''
         if self.data is None:
             what = 'this is' if self.experiment.by_trunk else "the miniature's row is of"
-            return (f'The paper has real images, an ILSVRC trunk and 100,000 iterations or more; {what} the miniature: '
-                    'drawn shapes, a small VGG, and no more iterations than it says below.'
-                    ) if self._used else ''
+            return (f'{papers or "The paper has real images"}, and an ILSVRC trunk; {what} the miniature: drawn '
+                    'shapes, a small VGG, and the iterations below.') if self._used else ''
         here = ([f'learned from {self._learned}'] if self._learned else []) + (
             [f'scored on {self._scored}'] if self._scored else [])
-        papers = '; the paper has {} to learn from and {} to score on'.format(*PAPER_IMAGES[self.experiment.data])
-        return f'Images here: {", ".join(here)}{papers}.' if here else ''
-
-
-def ended(run):
-    """Whether a run has come to the end that it was asked for: the last thing it did was to validate."""
-    records = run.read_log()
-    return bool(run.iteration and records and 'validation' in records[-1]
-                and records[-1]['iteration'] == run.iteration)
-
-
-def same(run, settings):
-    """Whether a run was made with these settings."""
-    try:
-        run.check(settings)
-    except RunError:
-        return False
-    return True
+        return f'Images here: {", ".join(here)}. {papers}{"." * bool(papers)}'.strip() if here else ''
 
 
 def _section(section):

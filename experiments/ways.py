@@ -4,15 +4,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from miniature.pictures import STAGE_COLOURS, STAGE_MARKERS
+from nets import find
 from solvers import METRICS
 
-from .report import HEADS
+from .report import HEADS, exceeds
 from .study import QUICK, QUICK_REAL, table
 
 SEEDS = (1337, 1, 2)  # of the miniature: what two runs of one way differ by
 LINES = ('-', '--', '-.', ':')
 REAL = 'real images, GoogLeNet: mean IU'
-LEAST = 1.0  # a difference in mean IU, in points, that is noticed however alike the seeds are
+LEAST = 1.0  # points of mean IU that are worth noticing
 
 
 def iterations(study, mini, real):
@@ -32,10 +33,13 @@ def seeds(study):
 def train(study, net, count, **options):
     """solvers.Run of `net` after `count` iterations with `options`, of solvers.Options, in a folder named by both.
 
-    Whichever experiment asks for the same first trains it.
+    Whichever experiment asks for the same first trains it; the miniature's net as by its recipe is that of Table 2.
     """
-    asked = ''.join(f'-{key}' if value is True else f'-{key}{value:g}' for key, value in options.items() if value)
-    return study.train(net, f'{net}-{count}{asked}', iterations=count, val_every=max(1, count // 8), **options)
+    asked = ''.join(f'-{key}' if value is True else f'-{key}{value:g}' for key, value in options.items()
+                    if value and (key, value) != ('seed', SEEDS[0]))
+    plain = not asked and study.trunk == 'mini' and count == study.usual(find(net))
+    return study.train(net, None if plain else f'{net}-{count}{asked}', iterations=count,
+                       val_every=max(1, count // 8), **options)
 
 
 def scores(study, net, runs):
@@ -83,20 +87,29 @@ def spread(values):
     return float(np.ptp(values[:, METRICS.index('mean_iu')]))
 
 
-def gain(found, way, plain):
-    """By how many points of mean IU `way` is above `plain`, in the mean over seeds, and whether that is noticeable:
-    more than either's seeds differ by, and than a point."""
+def gains(found, way, plain):
+    """By how many points of mean IU `way` is above `plain`, seed by seed, and twice the standard error of their
+    mean, infinite for one seed."""
     column = METRICS.index('mean_iu')
-    difference = float(found[way][:, column].mean() - found[plain][:, column].mean())
-    return difference, abs(difference) > max(LEAST, spread(found[way]), spread(found[plain]))
+    differences = found[way][:, column] - found[plain][:, column]
+    count = len(differences)
+    return differences, 2 * float(differences.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
+
+
+def improves(found, way, plain):
+    """Whether `way` raises mean IU by more than LEAST points; None if two standard errors leave both possible."""
+    differences, error = gains(found, way, plain)
+    return exceeds(float(differences.mean()) - LEAST, error)
 
 
 def verdict(found, way, plain):
-    """`gain` in words."""
-    difference, noticed = gain(found, way, plain)
-    size = f'{abs(difference):.1f} points {"above" if difference > 0 else "below"} {plain}'
-    how = 'more than a point and than seeds differ by' if noticed else 'within a point or what seeds differ by'
-    return f'{way.capitalize()}, mean IU is {size}, {"by one seed" if len(found[way]) == 1 else how}'
+    """`gains` in words."""
+    differences, error = gains(found, way, plain)
+    mean = float(differences.mean())
+    by_seed = ', '.join(f'{difference:+.1f}' for difference in differences)
+    how = f'seed by seed {by_seed}; two standard errors are {error:.1f}' if len(differences) > 1 else (
+        'by one seed, which tells nothing of chance')
+    return f'{way.capitalize()}, mean IU is {abs(mean):.1f} points {"above" if mean > 0 else "below"} {plain} ({how})'
 
 
 def curve(run, batch):

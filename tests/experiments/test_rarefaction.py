@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from experiments import EXPERIMENTS, rarefaction
+from experiments import EXPERIMENTS, dense, rarefaction
 from experiments.study import Study
 from nets.field import Field, fields
-from surgery import interp
+from surgery import RarefyError
 
 
 def test_an_image_lies_in_the_middle_of_its_canvas():
     image = np.arange(1, 13, dtype=np.float32).reshape(1, 2, 6)
-    canvas = rarefaction.on_canvas(image, 4)
+    canvas = dense.on_canvas(image, 4)
     assert canvas.shape == (1, 4, 4)
     assert (canvas[:, 1:3] == image[:, :, 1:5]).all() and not canvas[:, [0, 3]].any()
 
@@ -27,17 +27,73 @@ def test_each_pixel_gets_the_nearest_cell():
 
 
 def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
-    spec = rarefaction.upsampled(rarefaction.coarse('mini-fcn32s'), 4, 7)
-    net = rarefaction.loaded(spec, None)
-    interp(net, ['upsampled'])
-    image = rarefaction.noise(64)
-    fine = rarefaction.forward(net, image)[0]
-    scores = rarefaction.forward(rarefaction.loaded(rarefaction.coarse('mini-fcn32s'), None), image)[0]
+    spec = dense.upsampled(dense.coarse('mini-fcn32s'), 4, 7)
+    net = dense.loaded(spec, None)
+    image = dense.noise(64)
+    fine = dense.forward(net, image)[0]
+    scores = dense.forward(dense.loaded(dense.coarse('mini-fcn32s'), None), image)[0]
     assert fine.shape[1:] == tuple(4 * (side - 1) + 1 for side in scores.shape[1:])
     np.testing.assert_allclose(fine[:, ::4, ::4], scores, rtol=1e-4, atol=1e-4 * abs(scores).max())
     bends = np.delete(np.diff(fine[:, ::4], 2, axis=2), np.s_[3::4], axis=2)
     assert abs(bends).max() < 1e-5 * abs(fine).max()
     assert fields(spec)['upsampled'].stride == 8
+
+
+def test_nets_that_share_weights_compute_the_same():
+    image, spec = dense.noise(96), dense.coarse('mini-fcn32s')
+    net = dense.loaded(spec, None)
+    other = dense.loaded(spec, None, net)
+    np.testing.assert_array_equal(dense.forward(other, image), dense.forward(net, image))
+    assert other.params['conv1_1'][0].data.ctypes.data == net.params['conv1_1'][0].data.ctypes.data
+
+
+@pytest.mark.parametrize('name', ['voc-fcn32s', 'voc-fcn-googlenet'])
+def test_real_images_are_large_enough_to_compare(name):
+    side, spec = rarefaction.real_side(name), dense.coarse(name)
+    for layers in dense.removals(spec, 2):
+        for box in dense.compared(spec, layers, (side, side)).values():
+            assert all(part.stop - part.start >= 5 for part in box)
+
+
+def test_too_small_an_image_is_refused_before_training(tmp_path, monkeypatch):
+    study = Study(EXPERIMENTS['rarefaction'], 'googlenet', tmp_path, runs=tmp_path / 'runs', out=tmp_path / 'out')
+    monkeypatch.setattr(study, 'train', lambda net: pytest.fail('trained'))
+    monkeypatch.setattr(rarefaction, 'real_side', lambda name: 500)
+    with pytest.raises(RarefyError, match='give an image of at least 5'):
+        rarefaction.run(study)
+
+
+def row(**changed):
+    """What `measured` gives where the paper is right."""
+    seconds = dict(once=[1, 1, 1], shifted=[9, 9, 9], dilated=[3, 3, 3], batch=[4, 4, 4], upsampled=[2, 2, 2])
+    return dict(net='n', layers=['pool5'], factor=2, image=[9, 9], rounds=seconds | changed.pop('rounds', {}),
+                cells=dict(dilated=[2, 3], batch=[1, 1]), bend=0.5,
+                difference=dict(dilated=1e-7, batch=1e-7, upsampled=0.2) | changed) | changed
+
+
+def test_equalities_and_times_are_judged_by_the_rows():
+    assert list(rarefaction.said([row(), row()], {}).values()) == [True] * 3
+    assert list(rarefaction.said([row(), row(dilated=1e-4)], {}).values()) == [False, True, True]
+    assert list(rarefaction.said([row(), row(rounds=dict(shifted=[2, 3, 9]))], {}).values()) == [True, None, True]
+    assert list(rarefaction.said([row(rounds=dict(upsampled=[5, 5, 5]))], {}).values()) == [True, True, False]
+    assert 'another function' in rarefaction.function([row()]) and 'smoother in 1 of 2' in rarefaction.function(
+        [row(), row(bend=1.2)])
+    assert 'not always another function' in rarefaction.function([row(), row(upsampled=1e-6)])
+
+
+@pytest.mark.parametrize(('dense_iu', 'dense_ms', 'fused_iu', 'fused_ms', 'noise', 'verdict'), [
+    (0.32, 50, 0.60, 20, 2, True),  # 20 ms a point against 1/3
+    (0.60, 20, 0.32, 50, 1, False),
+    (0.32, 50, 0.33, 40, 3, None),  # by another seed, the skips may gain nothing
+    (0.29, 50, 0.60, 8, 0, True),  # skips that take no time
+    (0.32, 10.6, 0.60, 20, 0, None)])  # ratios alike, as far as rounds tell
+def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms, noise, verdict):
+    def scored(iu, ms):
+        return dict(mean_iu=iu, rounds=[0.99e-3 * ms, 1e-3 * ms, 1.02e-3 * ms])
+    maps = {'FCN-32s': scored(0.3, 10), 'rarefied, stride 4': scored(dense_iu, dense_ms),
+            'FCN-8s': scored(fused_iu, fused_ms)}
+    (found,) = rarefaction.trade(maps, noise).values()
+    assert found is verdict
 
 
 @pytest.mark.slow
@@ -49,6 +105,7 @@ def test_the_smallest_form(tmp_path, monkeypatch):
     row, = raw['rows']
     assert row['factor'] == 2 and max(row['difference'][way] for way in ('dilated', 'batch')) < rarefaction.TOLERANCE
     assert row['difference']['upsampled'] > 1000 * rarefaction.TOLERANCE and row['bend'] < 1
-    assert min(row['seconds'].values()) > 0 and len(raw['maps']) == 3
+    assert min(min(rounds) for rounds in row['rounds'].values()) > 0 and min(row['cells']['batch']) > 0
+    assert list(raw['maps'])[::4] == ['FCN-32s', 'FCN-8s'] and len(raw['maps']) == 5
     assert (tmp_path / 'out' / 'rarefaction-maps.png').is_file()
-    assert 'equalities hold within' in (tmp_path / 'out' / 'rarefaction.md').read_text()
+    assert 'Rarefied nets give what f² shifted runs give' in (tmp_path / 'out' / 'rarefaction.md').read_text()

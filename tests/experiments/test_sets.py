@@ -51,7 +51,7 @@ def test_table5_compares_both_labellings_with_each_alone(place):
     for values in (both, semantic, geometric):
         assert values['seconds_an_image'] > 0 and values['seconds_an_iteration'] > 0
     assert '| both, in the paper | 85.2 | 51.7 | 39.5 | 76.1 | – | 94.3 | – | – |' in text
-    assert text.count(' here too.') + text.count('**not so here**') == 4
+    assert text.count(' here too.') + text.count('**not so here**') + text.count('undecided here') == 4
     alone = Run(place / 'runs' / 'quick' / 'mini-siftflow-fcn16s-geo').read_log()
     assert [record for record in alone if 'validation' in record]
 
@@ -67,6 +67,17 @@ def test_claims_hold_or_not_by_the_scores():
     assert all(table4.said(paper).values()) and len(table4.said(paper)) == len(table4.CLAIMS)
     turned = {title: {'mean_iu': -values['mean_iu']} for title, values in paper.items()}
     assert not any(table4.said(turned).values())
+    noisy = table4.said(paper, noise=1.25)
+    assert [held for words, held in noisy.items() if '+1.2' in words] == [None]
+    assert list(noisy.values()).count(True) == len(noisy) - 1
+
+
+def test_how_much_longer_the_fused_nets_learn_is_counted():
+    names = {name: 100 for name, _ in table4.PAPER.values()}
+    words = table4.longer(names | {'nyud-fcn32s-color-hha': 30, 'nyud-fcn16s-color-hha': 20})
+    assert '`nyud-fcn32s-color-hha` has 30 iterations more than `nyud-fcn32s-color` and `nyud-fcn32s-hha`' in words
+    assert '`nyud-fcn16s-color-hha` has 20 iterations more than `nyud-fcn32s-color-hha`' in words
+    assert table4.longer(dict.fromkeys(names)) == ''  # as published
 
 
 @pytest.mark.parametrize(('iu', 'accuracy', 'seconds', 'holds'), [
@@ -74,5 +85,14 @@ def test_claims_hold_or_not_by_the_scores():
 def test_both_at_once_are_judged_by_points_and_seconds(iu, accuracy, seconds, holds):
     found = {'both': {'sem': {'mean_iu': iu}, 'geo': {'pixel_accuracy': accuracy}},
              'semantic alone': {'sem': {'mean_iu': 0.5}}, 'geometric alone': {'geo': {'pixel_accuracy': 0.9}}}
-    times = {'both': (seconds, seconds), 'semantic alone': (1.0, 1.0), 'geometric alone': (0.9, 0.9)}
-    assert list(table5.said(found, times).values()) == [holds] * 4
+    rounds = {'both': ([seconds] * 3,) * 2, 'semantic alone': ([1.0] * 3,) * 2, 'geometric alone': ([0.9] * 3,) * 2}
+    assert list(table5.said(found, rounds).values()) == [holds] * 4
+
+
+def test_what_seeds_or_rounds_differ_by_decides_nothing():
+    found = {'both': {'sem': {'mean_iu': 0.47}, 'geo': {'pixel_accuracy': 0.9}},
+             'semantic alone': {'sem': {'mean_iu': 0.5}}, 'geometric alone': {'geo': {'pixel_accuracy': 0.9}}}
+    rounds = {'both': ([0.9, 1.2, 1.5], [1.0]), 'semantic alone': ([1.0] * 3, [1.0]),
+              'geometric alone': ([0.9] * 3, [1.0])}
+    assert list(table5.said(found, rounds, noise=2.5).values()) == [None, True, None, None]
+    assert list(table5.said(found, rounds, noise=1.5).values()) == [False, True, None, None]

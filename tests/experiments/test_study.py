@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments import EXPERIMENTS
-from experiments.study import Study, StudyError, ended, table
+from experiments.report import exceeds, minutes, together
+from experiments.runs import ended
+from experiments.study import Study, StudyError, table
 from solvers import Options, Run, Trainer
 from solvers.snapshot import MANIFEST, STATE, WEIGHTS, digest, file_name, write_sealed
 
@@ -116,3 +118,28 @@ def test_a_report_says_what_and_how(tmp_path, capsys):
     assert record['raw'] == {'128': 0.5094} and record['machine'] and record['seconds'] >= 0
     assert it.beside('mini') == record and it.beside('googlenet') is None
     assert it.picture('curve') == Path(tmp_path / 'out' / 'upperbound-curve.png')
+
+
+def test_verdicts_together():
+    assert together([True, True]) is True
+    assert together([True, None]) is None
+    assert together([None, False]) is False
+    assert [exceeds(*pair) for pair in ((2.0, 1.0), (-2.0, None), (0.5, 1.0), (-0.5, 1.0))] == [True, False, None, None]
+
+
+def test_minutes_leave_out_the_time_that_a_run_was_stopped(tmp_path):
+    lines = [dict(iteration=1, time=0), dict(iteration=2, time=900), dict(iteration=2, time=5000, event='resumed'),
+             dict(iteration=3, time=5060)]
+    (tmp_path / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    assert minutes(Run(tmp_path)) == 16
+
+
+def test_published_weights_are_used_where_there_is_no_run(tmp_path, voc, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, 'train', lambda self, sources: pytest.fail('trained'))
+    (tmp_path / 'weights').mkdir()
+    file = touched(tmp_path / 'weights/fcn32s-heavy-pascal.caffemodel')
+    it = study(tmp_path, trunk='vgg16', data=voc)
+    assert it.train('voc-fcn32s').weights().resolve() == file
+    it.report('text', {})
+    assert '`voc-fcn32s` has the weights that its authors published.' in (tmp_path / 'out/table2-vgg16.md').read_text()

@@ -7,8 +7,10 @@ from PIL import Image
 
 @pytest.mark.slow
 def test_table3(quick, folder):
-    found = quick('table3')
-    files = sorted((folder / 'runs/quick/table3/results/VOC2012/Segmentation/comp6_val_cls').iterdir())
+    sent = folder / 'runs/quick/table3/results/VOC2012/Segmentation/comp6_val_cls'
+    sent.mkdir(parents=True)
+    (sent / 'of_another_set.png').touch()
+    found, files = quick('table3'), sorted(sent.iterdir())
     assert len(files) == found['images'] == 10 and all(file.suffix == '.png' for file in files)
     with Image.open(files[0]) as label:
         assert label.mode == 'P' and np.asarray(label).max() < 7

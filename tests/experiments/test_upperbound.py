@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from data_layers import VOC, VOID
-from experiments.upperbound import bounds, filled, frequent, nearest
+from experiments.upperbound import PAPER, bounds, filled, frequent, images, nearest, said
 
 
 def test_void_takes_the_nearest_class():
@@ -38,6 +38,23 @@ def test_no_loss_without_downsampling(voc):
     dataset = VOC(voc, 'seg11valid')
     found = bounds(dataset, dataset.names, (8, 1))
     assert found['nearest'][1] == found['frequent'][1] == 100 and found['nearest'][8] < 100
+
+
+def test_bounds_of_real_images_are_compared_with_the_papers():
+    found = {method: PAPER | {64: PAPER[64] - gap} for method, gap in (('nearest', 1.9), ('frequent', 2.1))}
+    assert list(said(found, 62.7, True).values()) == [True, False, True]
+    assert '(at the most -1.9, at 64)' in next(iter(said(found, 62.7, True)))
+
+
+def test_the_miniatures_bound_is_compared_with_its_own_best():
+    assert list(said({'nearest': {32: 47.1}}, 67.8, False).values()) == [False]
+    assert list(said({'nearest': {32: 78.0}}, 67.8, False).values()) == [True]
+    assert said({'nearest': {32: 47.1}}, None, False) == {}
+
+
+def test_how_many_labels_of_how_many():
+    assert images(252, 'seg11valid', 'voc') == "252 labels of seg11valid's 736 in the paper"
+    assert images(736, 'seg11valid', 'voc') == 'the 736 labels of seg11valid'
 
 
 @pytest.mark.slow
