@@ -8,6 +8,7 @@ Beside the scenes to segment it holds pictures of single shapes to classify, in 
 
 import hashlib
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def whole(root, manifest, write):
 
     It appears whole or not at all, with a digest of all its files beside.
     """
-    root = Path(root).resolve()
+    root = Path(os.path.realpath(root))
     if _holds(root, manifest):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
