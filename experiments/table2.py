@@ -15,8 +15,8 @@ from .study import claims, exceeds, table
 STAGES = {'fcn32s-fixed': 'FCN-32s-fixed', 'fcn32s': 'FCN-32s', 'fcn16s': 'FCN-16s', 'fcn8s': 'FCN-8s'}
 OTHERS = {'fcn-pool4': 'pool4 alone', 'fcn-pool3': 'pool3 alone', 'fcn32s-lower-lr': 'FCN-32s, on at a lower rate'}
 LENGTH = 'Each stage goes on from the one before, so that a part of its gain is longer learning.'
-LOWER = ("The net that goes on at a lower rate is the paper's measure of that part, and a lower bound of it where FCN-32s "
-         'still learns.')
+LOWER = ("The net that goes on at a lower rate is the paper's measure of that part, and a lower bound of it where "
+         'FCN-32s still learns.')
 MINIATURE = ("A likely cause of what single layers score here: the miniature's shapes are told by outlines some pixels "
              'wide, which pool3 and pool4 see, and are small against a stride of 32; photographs want deeper layers.')
 PAPER = {'fcn32s-fixed': (83.0, 59.7, 45.4, 72.0), 'fcn32s': (89.1, 73.3, 59.4, 81.4),
