@@ -34,7 +34,7 @@ def run(study):
         found[share]['images'] = found[share]['iteration'] * images[share]
     names = {share: 'whole images' if share == 1 else f'{share:.0%} sampled' for share in SHARES}
     file = study.picture('figure5')
-    ways.lines(file, [(across, 'training loss of a pixel, mean of 20 iterations',
+    ways.lines(file, [(across, 'training loss of a pixel',
                        {names[share]: (values[key], values['loss']) for share, values in found.items()})
                       for across, key in (('iterations', 'iteration'), ('images processed', 'images'))])
     ends = {share: end(values) for share, values in found.items()}
@@ -44,8 +44,8 @@ def run(study):
             f'![the loss by iterations and by images processed]({file.name})', conclusion(ends),
             f'A cell is one of the scores at stride {find(net).head.stride}: the pixels nearest to it are learned '
             'from, or not, together. What a sampled loss keeps is divided by p, so that all three estimate that of '
-            'whole images. Mean IU is of the images that validate while training. A step of whole images is of '
-            f'{BATCH} here and of 20 in the paper.']
+            'whole images; curves are means of 20 iterations. Mean IU is of the images that validate while training. '
+            f'A step of whole images is of {BATCH} here and of 20 in the paper.']
     raw = {str(share): {key: value.tolist() for key, value in values.items()} for share, values in found.items()}
     study.report('\n\n'.join(text), raw)
 
