@@ -15,7 +15,7 @@ images with momentum 0.9, which the paper calls online.
 import numpy as np
 
 from nets import find
-from solvers import confusion, metrics
+from solvers import DivergedError, confusion, metrics
 from solvers.recipes import recipe_of
 
 from . import ways
@@ -46,27 +46,39 @@ def run(study):
     net = study.net('fcn32s')
     images = BATCH * max(1, ways.iterations(study, 4000, 400) // BATCH)
     asked = rates(net)
-    found = {way: ways.curve(ways.train(study, net, images // options['batch'], **options), options['batch'])
-             for way, options in asked.items()}
+    found = {way: learned(study, net, images, options) for way, options in asked.items()}
+    found, diverged = {way: values for way, values in found.items() if values}, [
+        way for way, values in found.items() if not values]
     file = study.picture('curves')
     seen = {way: values['val_iteration'] * asked[way]['batch'] for way, values in found.items()}
     ways.lines(file, [('images seen', label, {way: (seen[way], values[key]) for way, values in found.items()})
                       for label, key in (('validation loss', 'val_loss'), ('validation mean IU (%)', 'mean_iu'))],
                markers=True)
-    rows = [row(way, options, found[way]) for way, options in asked.items()]
+    rows = [row(way, options, found.get(way)) for way, options in asked.items()]
     text = [table(['', 'batch', 'momentum', 'rate', 'rate / (batch · (1 − momentum))', 'validation loss',
                    'best mean IU', 'seconds', 'the paper: mean IU'], rows), f'![by images seen]({file.name})',
             conclusion(found, images, background(study, net), study.noise())]
+    if diverged:
+        text.append(f'The loss of {" and ".join(diverged)} was no finite number before the end: the rate is too high.')
     study.report('\n\n'.join(text), {
         way: {'options': asked[way], **{key: array.tolist() for key, array in values.items()}}
-        for way, values in found.items()})
+        for way, values in found.items()} | {way: {'options': asked[way], 'diverged': True} for way in diverged})
+
+
+def learned(study, net, images, options):
+    """ways.curve of `net` after so many images, or None if its loss came to be no number."""
+    try:
+        return ways.curve(ways.train(study, net, images // options['batch'], **options), options['batch'])
+    except DivergedError:
+        return None
 
 
 def row(way, options, values):
-    """A line of the table."""
+    """A line of the table; `values` are None of a way that diverged."""
     batch, momentum, rate = options['batch'], options['momentum'], options['base_lr']
-    return (way, batch, f'{momentum:g}', f'{rate:.2g}', f'{reach(batch, momentum, rate):.2g}',
-            f'{values["val_loss"].min():.4g}', float(values['mean_iu'].max()), f'{values["seconds"][-1]:.0f}',
+    ends = (f'{values["val_loss"].min():.4g}', float(values['mean_iu'].max()), f'{values["seconds"][-1]:.0f}') if (
+        values) else ('diverged', None, None)
+    return (way, batch, f'{momentum:g}', f'{rate:.2g}', f'{reach(batch, momentum, rate):.2g}', *ends,
             PAPER[way.partition(',')[0]])
 
 

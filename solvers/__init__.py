@@ -12,10 +12,11 @@ from .recipes import RECIPES, Recipe, solver_prototxt
 from .run import Run, RunError
 from .snapshot import SnapshotError
 from .tiles import Tiling, segment_tiled
-from .train import Options, Trainer, TrainingError
+from .train import DivergedError, Options, Trainer, TrainingError
 from .weights import published, starting_weights, weights_for, weights_of
 
-__all__ = ['METRICS', 'RECIPES', 'DeviceError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError', 'SnapshotError',
-           'Tiling', 'Trainer', 'TrainingError', 'check_memory', 'choose_device', 'class_iou', 'confusion', 'evaluate',
-           'format_metrics', 'format_results', 'free_memory', 'load_net', 'metrics', 'or_none', 'predict', 'published',
-           'segment', 'segment_tiled', 'solver_prototxt', 'starting_weights', 'versions', 'weights_for', 'weights_of']
+__all__ = ['METRICS', 'RECIPES', 'DeviceError', 'DivergedError', 'Footprint', 'Options', 'Recipe', 'Run', 'RunError',
+           'SnapshotError', 'Tiling', 'Trainer', 'TrainingError', 'check_memory', 'choose_device', 'class_iou',
+           'confusion', 'evaluate', 'format_metrics', 'format_results', 'free_memory', 'load_net', 'metrics',
+           'or_none', 'predict', 'published', 'segment', 'segment_tiled', 'solver_prototxt', 'starting_weights',
+           'versions', 'weights_for', 'weights_of']

@@ -35,6 +35,10 @@ class TrainingError(UserError):
     """Training cannot go on, in one line with the likely cause."""
 
 
+class DivergedError(TrainingError):
+    """The loss is no finite number any more."""
+
+
 @dataclass
 class Options:
     """What can be asked of a run beside the net. None leaves the recipe's own choice."""
@@ -229,7 +233,7 @@ class Trainer:
 
     def _diverged(self, iteration, loss):
         self.run.log(iteration=iteration, event=f'loss is {loss}')
-        raise TrainingError(
+        raise DivergedError(
             f'{self.name}: the loss is {loss} at iteration {iteration}. The learning rate is too high for these '
             'starting weights, or they are not what the net expects; the last snapshot is of iteration '
             f'{self.run.iteration}')

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import EXPERIMENTS, augmentation, balancing, momentum, sampling, ways
 from experiments.study import Study
-from solvers import Run
+from solvers import DivergedError, Run
 
 
 def by_iu(*values):
@@ -64,6 +64,24 @@ def test_heavy_learning_and_batches_are_comparable():
     said = momentum.conclusion(ends, 100, 10.0, 1.0)
     assert said.count('**not so here**') == said.count('undecided here') == 1
     assert momentum.conclusion(ends, 100, 38.0, 1.0).count('undecided here') == 2  # nothing was learned
+
+
+def test_a_way_that_diverges_is_said_to(tmp_path, monkeypatch):
+    def train(study, net, count, base_lr, **options):
+        if base_lr > 9e-6:
+            raise DivergedError('the loss is nan')
+        run = Run(tmp_path / str(base_lr) / str(options['momentum']))
+        run.folder.mkdir(parents=True)
+        run.log(iteration=count, loss=2.0, smoothed_loss=2.0, images_per_second=9.0)
+        run.log(iteration=count, validation={'mean_iu': 0.4}, validation_loss=3.0)
+        return run
+    monkeypatch.setattr(ways, 'train', train)
+    monkeypatch.setattr(momentum, 'background', lambda study, net: 10.0)
+    momentum.run(Study(EXPERIMENTS['momentum'], runs=tmp_path, out=tmp_path, quick=True))
+    text = (tmp_path / 'momentum.md').read_text()
+    assert '| batches, 200 times the rate | 20 | 0.9 | 1e-05 | 5e-06 | diverged | – | – | 51.9 |' in text
+    assert 'The loss of batches, 200 times the rate was no finite number' in text
+    assert text.count('Heavy learning beats') == 2
 
 
 def test_a_run_is_named_by_what_was_asked(tmp_path, monkeypatch):
