@@ -122,17 +122,13 @@ def test_sampling(quick):
 
 
 @pytest.mark.slow
-def test_momentum(quick):
-    found = quick('momentum')
-    seen = [[iteration * values['options']['batch'] for iteration in values['val_iteration']]
-            for values in found.values()]
-    assert len(seen) == 4 and all(one[-1] == 400 for one in seen)
-
-
-@pytest.mark.slow
-def test_batches_see_as_many_images_as_the_command_line_asks_for(quick):
-    found = quick('momentum', '--iterations', 40)
-    assert {values['iteration'][-1] * values['options']['batch'] for values in found.values()} == {40}
+@pytest.mark.parametrize(('asked', 'images'), [((), 400), (('--iterations', 40), 40)])
+def test_momentum(asked, images, quick):
+    """All ways see as many images, but one whose rate is too high for so short a start, which may diverge."""
+    found = quick('momentum', *asked)
+    assert len(found) == 4 and not found['heavy'].get('diverged') and not found['online'].get('diverged')
+    assert {values['val_iteration'][-1] * values['options']['batch'] for values in found.values()
+            if not values.get('diverged')} == {images}
 
 
 @pytest.mark.slow
