@@ -74,19 +74,24 @@ def tiny(padded=False, pool=P.Pooling.MAX):
 CHOICES = [['pool2'], ['conv2', 'pool2'], ['pool1', 'conv2', 'pool2']]
 
 
+def both_ways(spec, layers, batch, *sides):
+    """Scores of an image by the net rarefied and by shifted runs, and where the two are to be equal."""
+    steps = [subsampling(spec)[name] for name in layers]
+    factor = prod(height for height, _ in steps)
+    net, image = loaded(spec), image_of(3, *sides)
+    stitched = shift_and_stitch(net, image, factor, 12 // factor)
+    result = run(loaded(rarefy(spec, layers, batch), net), image)
+    result = interlace(result, steps)[0] if batch else result[0]
+    return result, stitched, inside(spec, 'score', sides, factor, batch)
+
+
 @pytest.mark.parametrize('batch', [False, True])
 @pytest.mark.parametrize('pool', [P.Pooling.MAX, P.Pooling.AVE])
 @pytest.mark.parametrize('layers', CHOICES)
 def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool, batch):
     spec = tiny(pool=pool)
-    steps = [subsampling(spec)[name] for name in layers]
-    factor = prod(height for height, _ in steps)
-    net = loaded(spec)
-    image = image_of(3, 71, 84)
-    stitched = shift_and_stitch(net, image, factor, 12 // factor)
-    result = run(loaded(rarefy(spec, layers, batch), net), image)
-    result = interlace(result, steps)[0] if batch else result[0]
-    rows, columns = inside(spec, 'score', image.shape[1:], factor, batch)
+    result, stitched, (rows, columns) = both_ways(spec, layers, batch, 71, 84)
+    factor = prod(height for name, (height, _) in subsampling(spec).items() if name in layers)
     assert rows.start == columns.start == 0 and min(rows.stop, columns.stop) > factor
     # A pooling that keeps its stride may reach past the end of the image and have a cell more.
     more = 12 if batch else 0 if 'pool1' in layers else 1
@@ -99,15 +104,7 @@ def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool
 @pytest.mark.parametrize('batch', [False, True])
 @pytest.mark.parametrize('layers', CHOICES)
 def test_a_padded_net_is_its_shifted_runs_inside_and_not_at_the_border(layers, batch):
-    spec = tiny(padded=True)
-    steps = [subsampling(spec)[name] for name in layers]
-    factor = prod(height for height, _ in steps)
-    net = loaded(spec)
-    image = image_of(3, 95, 90)
-    stitched = shift_and_stitch(net, image, factor, 12 // factor)
-    result = run(loaded(rarefy(spec, layers, batch), net), image)
-    result = interlace(result, steps)[0] if batch else result[0]
-    box = inside(spec, 'score', image.shape[1:], factor, batch)
+    result, stitched, box = both_ways(tiny(padded=True), layers, batch, 95, 90)
     assert all(part.stop - part.start >= 3 for part in box)
     difference = abs(result - stitched[:, :result.shape[1], :result.shape[2]]) / abs(stitched).max()
     assert difference[:, *box].max() < TOLERANCE
