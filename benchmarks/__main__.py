@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from command import Parser, run, whole
-from engine import versions
-from errors import UserError
-from files import write_text
+from fcn.cli import Parser, run, whole
+from fcn.engine import versions
+from fcn.errors import FCNError
+from fcn.io import write_text
 
 from . import amortization
 from .material import prepare
@@ -54,15 +54,24 @@ TOLERANCE = 1e-3  # of the largest score: PyTorch's net and ours are the same
 
 def parse(arguments=None):
     parser = Parser(__doc__)
-    parser.add_argument('--rounds', type=whole(1, 1000), default=3, metavar='N',
-                        help='turns of every contender (default: 3)')
+    parser.add_argument(
+        '--rounds',
+        type=whole(1, 1000),
+        default=3,
+        metavar='N',
+        help='turns of every contender (default: 3)',
+    )
     parser.add_argument('--out', type=Path, default=ROOT / 'results/bench-cpu.md', metavar='FILE')
     return parser.parse_args(arguments)
 
 
 def untuned():
     """The environment less what would choose layers or kernels, so that each library takes its best; two threads."""
-    kept = {key: value for key, value in os.environ.items() if key != 'CAFFE_CPU' and not key.startswith('OPENBLAS_')}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key != 'CAFFE_CPU' and not key.startswith('OPENBLAS_')
+    }
     return {**kept, 'OMP_NUM_THREADS': str(THREADS), 'OPENBLAS_NUM_THREADS': str(THREADS)}
 
 
@@ -72,10 +81,18 @@ def contend(name, folder, what, times):
     environment = untuned()
     if stock:
         environment['CAFFE_CPU'] = stock
-    command = [sys.executable, '-m', f'benchmarks.{module}', str(folder), what, str(times), *([form] if form else [])]
+    command = [
+        sys.executable,
+        '-m',
+        f'benchmarks.{module}',
+        str(folder),
+        what,
+        str(times),
+        *([form] if form else []),
+    ]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if result.returncode:
-        raise UserError(f'{name} failed ({what}): {result.stderr.strip().splitlines()[-1]}')
+        raise FCNError(f'{name} failed ({what}): {result.stderr.strip().splitlines()[-1]}')
     return json.loads(result.stdout) if result.stdout.strip() else None
 
 
@@ -86,7 +103,9 @@ def check_same(folder):
     ours, theirs = (np.load(folder / f'{name}.npy') for name in ('caffe', 'torch-nchw'))
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     if difference > TOLERANCE:
-        raise UserError(f'PyTorch computes another net: scores differ by {difference:.1e} of the largest')
+        raise FCNError(
+            f'PyTorch computes another net: scores differ by {difference:.1e} of the largest'
+        )
     return difference
 
 
@@ -97,8 +116,12 @@ def best(one, other):
 def contenders(title):
     """Those of a task: PyTorch's LRN knows no bf16, training in bf16 is another method, and OpenCV does not train."""
     _, what, *_ = TASKS[title]
-    return [name for name in CONTENDERS if ('bf16' not in name or title == 'FCN-8s VGG-16, forward')
-            and ('OpenCV' not in name or what == 'forward')]
+    return [
+        name
+        for name in CONTENDERS
+        if ('bf16' not in name or title == 'FCN-8s VGG-16, forward')
+        and ('OpenCV' not in name or what == 'forward')
+    ]
 
 
 def compare(title, folder, rounds, progress):
@@ -108,17 +131,23 @@ def compare(title, folder, rounds, progress):
     found = {}
     for _ in range(rounds):
         for name in names:
-            found[name] = best(found.get(name), contend(name, folder, what, 3 if what == 'forward' else 1))
+            found[name] = best(
+                found.get(name), contend(name, folder, what, 3 if what == 'forward' else 1)
+            )
             progress.update()
     return found
 
 
 def sgemm_rate(size=2048):
     """Multiply-adds a second of NumPy's matrix product."""
-    script = (f'import numpy as np, time\na = np.ones(({size}, {size}), np.float32)\nbest = 9\nfor _ in range(8):\n'
-              ' start = time.perf_counter(); a @ a; best = min(best, time.perf_counter() - start)\nprint(best)')
-    result = subprocess.run([sys.executable, '-c', script], env=untuned(), capture_output=True, text=True, check=True)
-    return size ** 3 / float(result.stdout)
+    script = (
+        f'import numpy as np, time\na = np.ones(({size}, {size}), np.float32)\nbest = 9\nfor _ in range(8):\n'
+        ' start = time.perf_counter(); a @ a; best = min(best, time.perf_counter() - start)\nprint(best)'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', script], env=untuned(), capture_output=True, text=True, check=True
+    )
+    return size**3 / float(result.stdout)
 
 
 def table(title, found, limit):
@@ -127,43 +156,62 @@ def table(title, found, limit):
     reference = min(found[name]['seconds'] for name in FP32)
     lines = [f'## {title}', '', '| | s | against PyTorch | peak GB |', '|---|---|---|---|']
     for name, result in found.items():
-        lines.append(f"| {name} | {result['seconds']:.3f} | {result['seconds'] / reference:.2f} | "
-                     f"{result['peak'] / 1e9:.2f} |")
+        lines.append(
+            f'| {name} | {result["seconds"]:.3f} | {result["seconds"] / reference:.2f} | '
+            f'{result["peak"] / 1e9:.2f} |'
+        )
     ours = found['ours']
     goals = [('time', ours['seconds'] / reference, time_goal)]
     if memory_goal:
         goals.append(('GB', ours['peak'] / 1e9, memory_goal))
     lines.append('')
-    lines.append('; '.join(f"{what}: {value:.2f}, goal {goal:.2f}, {'met' if value <= goal else 'missed'}"
-                           for what, value, goal in goals) + '.')
+    lines.append(
+        '; '.join(
+            f'{what}: {value:.2f}, goal {goal:.2f}, {"met" if value <= goal else "missed"}'
+            for what, value, goal in goals
+        )
+        + '.'
+    )
     if limit:
-        lines.append(f'At the rate of sgemm the multiply-adds alone would take {limit:.3f} s; '
-                     'Winograd makes do with fewer.')
+        lines.append(
+            f'At the rate of sgemm the multiply-adds alone would take {limit:.3f} s; '
+            'Winograd makes do with fewer.'
+        )
     return '\n'.join(lines) + '\n'
 
 
 def machine():
-    model = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-                  if line.startswith('model name')), platform.machine())
+    model = next(
+        (
+            line.split(':')[1].strip()
+            for line in Path('/proc/cpuinfo').read_text().splitlines()
+            if line.startswith('model name')
+        ),
+        platform.machine(),
+    )
     return f'{model}, {THREADS} threads'
 
 
 def heading(rounds, rate, loads, differences):
     """What was measured, where, and how."""
     same = ', '.join(f'{name} {value:.0e}' for name, value in differences.items())
-    return (f"# The engine on the CPU\n\n`python -m benchmarks --rounds {rounds}` at commit {versions()['fcn']} "
-            f"on {time.strftime('%Y-%m-%d')}; "
-            f"{machine()}; PyTorch {importlib.metadata.version('torch')}; images of 500×500, one a batch, fp32 but "
-            f"where it says bf16.\nOf {rounds} rounds in turns the least counts; the machine's load average was "
-            f"{min(loads):.1f} to {max(loads):.1f}, of which these processes make 2.\nMemory is the process's largest "
-            f"from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s.\nThe "
-            f"largest difference between PyTorch's scores and ours, as a share of the largest score: {same}.\n")
+    return (
+        f'# The engine on the CPU\n\n`python -m benchmarks --rounds {rounds}` at commit {versions()["fcn"]} '
+        f'on {time.strftime("%Y-%m-%d")}; '
+        f'{machine()}; PyTorch {importlib.metadata.version("torch")}; images of 500×500, one a batch, fp32 but '
+        f"where it says bf16.\nOf {rounds} rounds in turns the least counts; the machine's load average was "
+        f"{min(loads):.1f} to {max(loads):.1f}, of which these processes make 2.\nMemory is the process's largest "
+        f'from the first pass on, weights and libraries included. sgemm: {2 * rate / 1e9:.0f} GFLOP/s.\nThe '
+        f"largest difference between PyTorch's scores and ours, as a share of the largest score: {same}.\n"
+    )
 
 
 def main(arguments=None):
     args = parse(arguments)
     if not importlib.util.find_spec('torch'):
-        raise UserError('PyTorch is not installed, and it is what the engine is measured against: pip install torch')
+        raise FCNError(
+            'PyTorch is not installed, and it is what the engine is measured against: pip install torch'
+        )
     found, work, differences, rates, loads = {}, {}, {}, [], []
     contests = sum(len(contenders(title)) for title in TASKS)
     with tqdm(total=args.rounds * contests, unit='run', dynamic_ncols=True) as progress:
@@ -179,7 +227,9 @@ def main(arguments=None):
                         loads.append(os.getloadavg()[0])
     text = heading(args.rounds, max(rates), loads, differences)
     for title, (name, what, *_) in TASKS.items():
-        text += '\n' + table(title, found[title], work[name] / max(rates) if what == 'forward' else None)
+        text += '\n' + table(
+            title, found[title], work[name] / max(rates) if what == 'forward' else None
+        )
     text += '\n' + amortization.report()
     write_text(args.out, text)
     print(text)

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from data_layers import Source
-from engine import caffe, lean, net_of
+from fcn.data_layers import Source
+from fcn.engine import caffe, net_of, release_activations
+from fcn.nets import deploy_net, find, train_net
+from fcn.surgery import convolutionalize, start
 from miniature.generate import generate
-from nets import FOLDER, find, train_net
-from surgery import cast_net, read_spec, start
 
 from .clock import in_turns
 
@@ -50,16 +50,30 @@ class Amortization(NamedTuple):
 
 def grid_against_patches(name, backward=False):
     """{'forward': Amortization} of a classifier, and that of its 'backward' pass if asked for, all in turns."""
-    deploy = FOLDER / name / 'deploy.prototxt'
-    classifier = read_spec(deploy)
-    whole = cast_net(caffe.Net(str(deploy), caffe.TEST), classifier)
-    patches, whole = (_net(with_loss(spec) if backward else spec, shape, backward) for spec, shape in (
-        (classifier, (BATCH, 3, *_input(classifier)[2:])), (whole, (1, 3, SIDE, SIDE))))
+    classifier = deploy_net(find(name)).to_proto()
+    whole = convolutionalize(net_of(classifier), classifier)
+    patches, whole = (
+        _net(with_loss(spec) if backward else spec, shape, backward)
+        for spec, shape in (
+            (classifier, (BATCH, 3, *_input(classifier)[2:])),
+            (whole, (1, 3, SIDE, SIDE)),
+        )
+    )
     side = whole.blobs[whole.bottom_names['loss'][0] if backward else whole.outputs[0]].shape[2]
     passes = ('forward', 'backward') if backward else ('forward',)
-    seconds = in_turns({(what, net): getattr(net, what) for what in passes for net in (whole, patches)}, ROUNDS, TURN)
-    return {what: Amortization(side, seconds[what, whole], [batch / BATCH * side ** 2 for batch in
-                                                            seconds[what, patches]]) for what in passes}
+    seconds = in_turns(
+        {(what, net): getattr(net, what) for what in passes for net in (whole, patches)},
+        ROUNDS,
+        TURN,
+    )
+    return {
+        what: Amortization(
+            side,
+            seconds[what, whole],
+            [batch / BATCH * side**2 for batch in seconds[what, patches]],
+        )
+        for what in passes
+    }
 
 
 def _net(spec, shape, backward):
@@ -72,7 +86,7 @@ def _net(spec, shape, backward):
         net.forward(end=next(name for name, tops in net.top_names.items() if scores in tops))
         batch, _, *places = net.blobs[scores].shape
         net.blobs['label'].reshape(batch, 1, *places)
-    lean(net)
+    release_activations(net)
     net.blobs['data'].data[...] = np.random.default_rng(0).normal(0, 50, shape)
     return net
 
@@ -89,8 +103,11 @@ def with_loss(spec):
     last = learns.layer[-1]
     label = caffe_pb2.LayerParameter(name='label', type='Input', top=['label'])
     label.input_param.shape.add(dim=[1, 1])
-    last.CopyFrom(caffe_pb2.LayerParameter(name='loss', type='SoftmaxWithLoss', bottom=[last.bottom[0], 'label'],
-                                           top=['loss']))
+    last.CopyFrom(
+        caffe_pb2.LayerParameter(
+            name='loss', type='SoftmaxWithLoss', bottom=[last.bottom[0], 'label'], top=['loss']
+        )
+    )
     learns.layer.insert(1, label)
     return learns
 
@@ -99,7 +116,9 @@ def data_share(name='voc-fcn-googlenet', images=12):
     """{phase: share of its time that a net waits for its data layer}, on the miniature's scenes."""
     shares = {}
     with tempfile.TemporaryDirectory() as folder:
-        root = generate(Path(folder) / 'data', train=images, val=images, size=(320, 480), objects=20)
+        root = generate(
+            Path(folder) / 'data', train=images, val=images, size=(320, 480), objects=20
+        )
         for phase, split in ((caffe.TRAIN, 'train'), (caffe.TEST, 'val')):
             net = net_of(train_net(find(name), Source('VOC', str(root), split)), phase)
             start(net, [], init_missing=True)
@@ -120,19 +139,29 @@ def data_share(name='voc-fcn-googlenet', images=12):
 
 def report():
     """Both, as a section in Markdown."""
-    lines = ['## Whole images against patches', '',
-             '| classifier | outputs of a 500×500 image | at once, s | as patches, s | ratio |',
-             '|---|---|---|---|---|']
+    lines = [
+        '## Whole images against patches',
+        '',
+        '| classifier | outputs of a 500×500 image | at once, s | as patches, s | ratio |',
+        '|---|---|---|---|---|',
+    ]
     for name in ('ilsvrc-alexnet', 'ilsvrc-vgg16', 'ilsvrc-googlenet'):
         found = grid_against_patches(name)['forward']
-        lines.append(f'| {name} | {found.side}×{found.side} | {found.whole:.3f} | {found.patches:.2f} | '
-                     f'{found.ratio:.1f} |')
+        lines.append(
+            f'| {name} | {found.side}×{found.side} | {found.whole:.3f} | {found.patches:.2f} | '
+            f'{found.ratio:.1f} |'
+        )
     shares = data_share()
-    lines += ['', f'The paper names a ratio of over 5 for AlexNet. Patches go {BATCH} at once. Seconds are the '
-              f'median of {ROUNDS} rounds, in turns.', '',
-              '## Waiting for data', '',
-              f'FCN-GoogLeNet waits for its data layer for {100 * shares["train"]:.2f} % of a training iteration and '
-              f'{100 * shares["val"]:.2f} % of a forward pass (goal: below 3 %).']
+    lines += [
+        '',
+        f'The paper names a ratio of over 5 for AlexNet. Patches go {BATCH} at once. Seconds are the '
+        f'median of {ROUNDS} rounds, in turns.',
+        '',
+        '## Waiting for data',
+        '',
+        f'FCN-GoogLeNet waits for its data layer for {100 * shares["train"]:.2f} % of a training iteration and '
+        f'{100 * shares["val"]:.2f} % of a forward pass (goal: below 3 %).',
+    ]
     return '\n'.join(lines) + '\n'
 
 

@@ -5,14 +5,16 @@ import json
 import numpy as np
 from google.protobuf.json_format import MessageToDict
 
-from engine import caffe
-from nets import deploy_net, find
-from surgery import gaussian, interp, save
+from fcn.engine import caffe
+from fcn.nets import deploy_net, find
+from fcn.surgery import gaussian, interp, save
 
 SIDE = 500
 SEED = 1
-SOLVER = ('net: "{net}" base_lr: 1e-14 momentum: 0.99 weight_decay: 0.0005 lr_policy: "fixed" type: "SGD" '
-          'random_seed: 1 snapshot: 0 display: 0 max_iter: 1000')
+SOLVER = (
+    'net: "{net}" base_lr: 1e-14 momentum: 0.99 weight_decay: 0.0005 lr_policy: "fixed" type: "SGD" '
+    'random_seed: 1 snapshot: 0 display: 0 max_iter: 1000'
+)
 
 
 def prepare(name, folder):
@@ -31,8 +33,14 @@ def prepare(name, folder):
     deconvolutions = [name for name in net.params if net.layer_dict[name].type == 'Deconvolution']
     gaussian(net, [name for name in net.params if name not in deconvolutions], SEED)
     interp(net, deconvolutions)
-    np.savez(folder / 'weights.npz', **{f'{name}:{index}': blob.data for name, blobs in net.params.items()
-                                        for index, blob in enumerate(blobs)})
+    np.savez(
+        folder / 'weights.npz',
+        **{
+            f'{name}:{index}': blob.data
+            for name, blobs in net.params.items()
+            for index, blob in enumerate(blobs)
+        },
+    )
     save(net, folder / 'weights.caffemodel')
     image = np.random.default_rng(SEED).standard_normal((1, 3, SIDE, SIDE), np.float32) * 50
     np.save(folder / 'data.npy', image)
@@ -45,7 +53,9 @@ def with_loss(deploy):
     train.CopyFrom(deploy)
     label = train.layer.add(name='label', type='Input', top=['label'])
     label.input_param.shape.add(dim=[1, 1, SIDE, SIDE])
-    loss = train.layer.add(name='loss', type='SoftmaxWithLoss', bottom=['score', 'label'], top=['loss'])
+    loss = train.layer.add(
+        name='loss', type='SoftmaxWithLoss', bottom=['score', 'label'], top=['loss']
+    )
     loss.loss_param.normalize = False
     return train
 

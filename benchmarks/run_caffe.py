@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import caffe, lean
+from fcn.engine import caffe, release_activations
 
 from .clock import measure
 from .material import loaded
@@ -24,7 +24,7 @@ def main(folder, what, times):
     else:
         net = loaded(caffe.Net(str(folder / 'deploy.prototxt'), caffe.TEST), folder)
     if os.environ.get('CAFFE_CPU') != 'stock':
-        lean(net)
+        release_activations(net)
     net.blobs['data'].data[...] = image
     if what == 'output':
         np.save(folder / 'caffe.npy', net.forward()['score'])

@@ -12,7 +12,9 @@ from .clock import measure
 
 def main(folder, times):
     cv2.setNumThreads(int(os.environ['OMP_NUM_THREADS']))
-    net = cv2.dnn.readNetFromCaffe(str(folder / 'deploy.prototxt'), str(folder / 'weights.caffemodel'))
+    net = cv2.dnn.readNetFromCaffe(
+        str(folder / 'deploy.prototxt'), str(folder / 'weights.caffemodel')
+    )
     net.setInput(np.load(folder / 'data.npy'))
     measure(lambda: net.forward('score'), times)
 

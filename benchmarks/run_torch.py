@@ -28,8 +28,14 @@ def pair(param, name, default):
 
 def convolution(param, weight):
     """An empty nn.Conv2d or nn.ConvTranspose2d's options from Caffe's."""
-    return dict(kernel_size=tuple(weight.shape[2:]), stride=pair(param, 'stride', 1), padding=pair(param, 'pad', 0),
-                dilation=pair(param, 'dilation', 1), groups=param.get('group', 1), bias=param.get('bias_term', True))
+    return dict(
+        kernel_size=tuple(weight.shape[2:]),
+        stride=pair(param, 'stride', 1),
+        padding=pair(param, 'pad', 0),
+        dilation=pair(param, 'dilation', 1),
+        groups=param.get('group', 1),
+        bias=param.get('bias_term', True),
+    )
 
 
 class CaffeNet(nn.Module):
@@ -43,11 +49,13 @@ class CaffeNet(nn.Module):
             if layer['type'] in ('Convolution', 'Deconvolution'):
                 self.made[layer['name']] = self.filters(layer, weights)
         # What no later layer reads is freed as soon as it has been read.
-        self.last = {name: index for index, layer in enumerate(plan) for name in layer.get('bottom', ())}
+        self.last = {
+            name: index for index, layer in enumerate(plan) for name in layer.get('bottom', ())
+        }
 
     @staticmethod
     def filters(layer, weights):
-        param, weight = layer['convolution_param'], weights[f"{layer['name']}:0"]
+        param, weight = layer['convolution_param'], weights[f'{layer["name"]}:0']
         options = convolution(param, weight)
         outputs, inputs = weight.shape[0], weight.shape[1] * options['groups']
         if layer['type'] == 'Convolution':
@@ -56,7 +64,7 @@ class CaffeNet(nn.Module):
             made = nn.ConvTranspose2d(outputs, inputs, **options)
         made.weight.data = torch.from_numpy(weight)
         if made.bias is not None:
-            made.bias.data = torch.from_numpy(weights[f"{layer['name']}:1"])
+            made.bias.data = torch.from_numpy(weights[f'{layer["name"]}:1'])
         if layer.get('param', [{}])[0].get('lr_mult') == 0:
             made.requires_grad_(False)
         return made
@@ -83,10 +91,14 @@ class CaffeNet(nn.Module):
             return F.relu(x, inplace=True)
         if kind == 'Pooling':
             param = layer['pooling_param']
-            return F.max_pool2d(x, param['kernel_size'], param['stride'], param.get('pad', 0), ceil_mode=True)
+            return F.max_pool2d(
+                x, param['kernel_size'], param['stride'], param.get('pad', 0), ceil_mode=True
+            )
         if kind == 'LRN':
             param = layer['lrn_param']
-            return F.local_response_norm(x, param['local_size'], param['alpha'], param['beta'], param.get('k', 1))
+            return F.local_response_norm(
+                x, param['local_size'], param['alpha'], param['beta'], param.get('k', 1)
+            )
         if kind == 'Dropout':
             return F.dropout(x, layer['dropout_param']['dropout_ratio'], self.training)
         if kind == 'Concat':
@@ -95,8 +107,8 @@ class CaffeNet(nn.Module):
             return x + others[0]
         if kind == 'Crop':
             offset, (height, width) = layer['crop_param']['offset'][0], others[0].shape[2:]
-            return x[:, :, offset:offset + height, offset:offset + width]
-        raise ValueError(f"{layer['name']}: this benchmark has no layer {kind}")
+            return x[:, :, offset : offset + height, offset : offset + width]
+        raise ValueError(f'{layer["name"]}: this benchmark has no layer {kind}')
 
 
 def main(folder, what, times, form):

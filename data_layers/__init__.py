@@ -10,19 +10,39 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from .context import PASCALContext
-from .dataset import SegDataset
-from .images import VOID, DataError, open_image, read_image, read_label
-from .mini import COLOURS, Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
-from .nyud import NYUD
-from .palette import voc_palette
-from .sbd import SBD
-from .siftflow import SIFTFlow
-from .voc import VOC
+from fcn.data_layers.context import PASCALContext
+from fcn.data_layers.dataset import SegDataset
+from fcn.data_layers.images import VOID, open_image, read_image, read_label
+from fcn.data_layers.mini import COLOURS, Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
+from fcn.data_layers.nyud import NYUD
+from fcn.data_layers.palette import voc_palette
+from fcn.data_layers.sbd import SBD
+from fcn.data_layers.siftflow import SIFTFlow
+from fcn.data_layers.voc import VOC
+from fcn.errors import DataError
 
-__all__ = ['DATASETS', 'NYUD', 'SBD', 'VOC', 'VOID', 'DataError', 'DataSet', 'Mini', 'MiniNYUD', 'MiniObjects',
-           'MiniSIFTFlow', 'PASCALContext', 'SIFTFlow', 'SegDataset', 'Source', 'dataset_class', 'open_image',
-           'read_image', 'read_label', 'source_at', 'voc_palette']
+__all__ = [
+    'DATASETS',
+    'NYUD',
+    'SBD',
+    'VOC',
+    'VOID',
+    'DataSet',
+    'Mini',
+    'MiniNYUD',
+    'MiniObjects',
+    'MiniSIFTFlow',
+    'PASCALContext',
+    'SIFTFlow',
+    'SegDataset',
+    'Source',
+    'dataset_class',
+    'open_image',
+    'read_image',
+    'read_label',
+    'source_at',
+    'voc_palette',
+]
 
 
 class ILSVRC(SegDataset):
@@ -42,8 +62,15 @@ class Source(NamedTuple):
     options: tuple = ()
 
     def param_str(self, **more):
-        return json.dumps({'dataset': self.dataset, 'root': self.root, 'split': self.split, **dict(self.options),
-                           **more})
+        return json.dumps(
+            {
+                'dataset': self.dataset,
+                'root': self.root,
+                'split': self.split,
+                **dict(self.options),
+                **more,
+            }
+        )
 
     def names(self):
         """The names of its examples; DataError if the list is not there."""
@@ -78,26 +105,51 @@ class DataSet(NamedTuple):
     @property
     def colours(self):
         """Their colours in pictures, K×3 uint8 RGB."""
-        return voc_palette()[[self.numbers.get(name, number) for number, name in enumerate(self.classes)]]
+        return voc_palette()[
+            [self.numbers.get(name, number) for number, name in enumerate(self.classes)]
+        ]
 
 
 TRAINVAL_TEST = ('trainval', 'test')
 DATASETS = {
     'ilsvrc': DataSet(ILSVRC),
-    'voc': DataSet(VOC, Source('SBD', 'data/sbd', 'train'), Source('VOC', 'data/voc', 'seg11valid')),
-    'pascal-context': DataSet(PASCALContext, *(Source('PASCALContext', 'data/pascal-context', split)
-                                               for split in ('train', 'val'))),
-    'nyud': DataSet(NYUD, *(Source('NYUD', 'data/nyud', split) for split in TRAINVAL_TEST), TRAINVAL_TEST),
-    'siftflow': DataSet(SIFTFlow, *(Source('SIFTFlow', 'data/siftflow', split) for split in TRAINVAL_TEST),
-                        TRAINVAL_TEST, drop_absent=True),
+    'voc': DataSet(
+        VOC, Source('SBD', 'data/sbd', 'train'), Source('VOC', 'data/voc', 'seg11valid')
+    ),
+    'pascal-context': DataSet(
+        PASCALContext,
+        *(Source('PASCALContext', 'data/pascal-context', split) for split in ('train', 'val')),
+    ),
+    'nyud': DataSet(
+        NYUD, *(Source('NYUD', 'data/nyud', split) for split in TRAINVAL_TEST), TRAINVAL_TEST
+    ),
+    'siftflow': DataSet(
+        SIFTFlow,
+        *(Source('SIFTFlow', 'data/siftflow', split) for split in TRAINVAL_TEST),
+        TRAINVAL_TEST,
+        drop_absent=True,
+    ),
     'mini': DataSet(Mini, *(Source('Mini', 'data/mini', split) for split in ('train', 'val'))),
-    'mini-objects': DataSet(MiniObjects, *(Source('MiniObjects', 'data/mini', split, (('batch', 16),))
-                                           for split in ('train', 'val'))),
-    'mini-nyud': DataSet(MiniNYUD, *(Source('MiniNYUD', 'data/mini-nyud', split) for split in TRAINVAL_TEST),
-                         TRAINVAL_TEST, numbers=COLOURS),
-    'mini-siftflow': DataSet(MiniSIFTFlow, *(Source('MiniSIFTFlow', 'data/mini-siftflow', split)
-                                             for split in TRAINVAL_TEST), TRAINVAL_TEST, drop_absent=True,
-                             numbers=COLOURS),
+    'mini-objects': DataSet(
+        MiniObjects,
+        *(
+            Source('MiniObjects', 'data/mini', split, (('batch', 16),))
+            for split in ('train', 'val')
+        ),
+    ),
+    'mini-nyud': DataSet(
+        MiniNYUD,
+        *(Source('MiniNYUD', 'data/mini-nyud', split) for split in TRAINVAL_TEST),
+        TRAINVAL_TEST,
+        numbers=COLOURS,
+    ),
+    'mini-siftflow': DataSet(
+        MiniSIFTFlow,
+        *(Source('MiniSIFTFlow', 'data/mini-siftflow', split) for split in TRAINVAL_TEST),
+        TRAINVAL_TEST,
+        drop_absent=True,
+        numbers=COLOURS,
+    ),
 }
 
 
@@ -124,6 +176,8 @@ def source_at(source, root, split=None):
         elif (root / 'img').is_dir() and (root / 'cls').is_dir():
             dataset = 'SBD'
         else:
-            raise DataError(f'{root}: neither VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation) '
-                            'nor SBD (img, cls) lies there')
+            raise DataError(
+                f'{root}: neither VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation) '
+                'nor SBD (img, cls) lies there'
+            )
     return source._replace(dataset=dataset, root=str(root), split=split or source.split)

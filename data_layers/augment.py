@@ -27,6 +27,7 @@ def augment(blobs, labels, rng, mirror=False, jitter=0):
             return blob
         blob = blob[:, :, ::-1] if flip else blob
         return _shift(blob, int(down), int(right), VOID if top in labels else 0)
+
     return {top: moved(top, blob) for top, blob in blobs.items()}
 
 
@@ -36,7 +37,8 @@ def _shift(blob, down, right, fill):
         return blob
     out = np.full_like(blob, fill)
     (to_rows, from_rows), (to_columns, from_columns) = (
-        _overlap(size, step) for size, step in zip(blob.shape[1:], (down, right), strict=True))
+        _overlap(size, step) for size, step in zip(blob.shape[1:], (down, right), strict=True)
+    )
     out[:, to_rows, to_columns] = blob[:, from_rows, from_columns]
     return out
 

@@ -3,11 +3,11 @@ are most frequent; 0 is everything else, and is learned like them."""
 
 import numpy as np
 
-from errors import UserError
-from files import read_text
+from fcn.errors import DataError, FCNError
+from fcn.io import read_text
 
 from .dataset import SegDataset
-from .images import VOID, DataError
+from .images import VOID
 from .inputs import Colour
 from .matlab import read_mat
 from .voc import CLASSES as VOC_CLASSES
@@ -16,10 +16,47 @@ from .voc import ILSVRC_MEAN
 MAX_LABELS = 1 << 20  # bytes: the set's own have some thousand
 
 CLASSES = (
-    *VOC_CLASSES, 'bag', 'bed', 'bench', 'book', 'building', 'cabinet', 'ceiling', 'clothes',
-    'computer', 'cup', 'door', 'fence', 'floor', 'flower', 'food', 'grass', 'ground', 'keyboard',
-    'light', 'mountain', 'mouse', 'curtain', 'platform', 'sign', 'plate', 'road', 'rock', 'shelves',
-    'sidewalk', 'sky', 'snow', 'bedcloth', 'track', 'tree', 'truck', 'wall', 'water', 'window', 'wood')
+    *VOC_CLASSES,
+    'bag',
+    'bed',
+    'bench',
+    'book',
+    'building',
+    'cabinet',
+    'ceiling',
+    'clothes',
+    'computer',
+    'cup',
+    'door',
+    'fence',
+    'floor',
+    'flower',
+    'food',
+    'grass',
+    'ground',
+    'keyboard',
+    'light',
+    'mountain',
+    'mouse',
+    'curtain',
+    'platform',
+    'sign',
+    'plate',
+    'road',
+    'rock',
+    'shelves',
+    'sidewalk',
+    'sky',
+    'snow',
+    'bedcloth',
+    'track',
+    'tree',
+    'truck',
+    'wall',
+    'water',
+    'window',
+    'wood',
+)
 # Three of the classes bear other names among the set's 459.
 RENAMED = {'diningtable': 'table', 'bedcloth': 'bedclothes', 'clothes': 'cloth'}
 
@@ -45,10 +82,12 @@ class PASCALContext(SegDataset):
         """The class of each of the set's own labels, as an array to index with them."""
         file = self.root / 'labels.txt'
         if not file.is_file():
-            raise DataError(f'{file}: no such file; `python prepare.py pascal-context` puts it there')
+            raise DataError(
+                f'{file}: no such file; `python prepare.py pascal-context` puts it there'
+            )
         try:
             lines = read_text(file, MAX_LABELS, 'replace').splitlines()
-        except UserError as error:
+        except FCNError as error:
             raise DataError(f'{error}; fetch it again') from error
         names = [line.partition(':')[2].replace(' ', '') for line in lines if line.strip()]
         classes = np.zeros(len(names) + 1, np.uint8)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
-from files import read_text
+from fcn.errors import DataError, FCNError
+from fcn.io import read_text
 
-from .images import DataError, check_label, read_label
+from .images import check_label, read_label
 
 MAX_LIST = 64 << 20  # bytes: the paper's largest list has some hundred thousand
 LONGEST_NAME = 200
@@ -33,8 +33,10 @@ class SegDataset:
         self.root, self.split = Path(root), split
         self.tops = tuple(tops or (*self.inputs, *self.labels))
         if unknown := [top for top in self.tops if top not in (*self.inputs, *self.labels)]:
-            raise DataError(f"{type(self).__name__} has no top '{unknown[0]}'; "
-                            f"it has {', '.join((*self.inputs, *self.labels))}")
+            raise DataError(
+                f"{type(self).__name__} has no top '{unknown[0]}'; "
+                f'it has {", ".join((*self.inputs, *self.labels))}'
+            )
         self.names = self._read_split()
 
     def path(self, top, name):
@@ -83,24 +85,35 @@ class SegDataset:
         height, width = blobs[first].shape[1:]
         for top in others:
             if blobs[top].shape[1:] != (height, width):
-                raise DataError(f'{self.path(top, name)}: the {top} is {blobs[top].shape[2]}×{blobs[top].shape[1]}, '
-                                f'its {first} {width}×{height}; they must be equal')
+                raise DataError(
+                    f'{self.path(top, name)}: the {top} is {blobs[top].shape[2]}×{blobs[top].shape[1]}, '
+                    f'its {first} {width}×{height}; they must be equal'
+                )
 
     def _read_split(self):
         path = self.root / self.split_file.format(split=self.split)
         if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; `python prepare.py` brings the paper's data sets, "
-                            '--data names others')
+            raise DataError(
+                f"{self.root}: no such folder; `python prepare.py` brings the paper's data sets, "
+                '--data names others'
+            )
         if not path.is_file():
-            raise DataError(f"{path}: no such file, so there is no split '{self.split}' under {self.root}")
+            raise DataError(
+                f"{path}: no such file, so there is no split '{self.split}' under {self.root}"
+            )
         try:
             names = read_text(path, MAX_LIST).split('\n')
-        except UserError as error:
+        except FCNError as error:
             raise DataError(str(error)) from error
         names = [name.strip() for name in names if name.strip()]
         if not names:
             raise DataError(f'{path}: the list is empty')
         for name in names:
-            if len(name) > LONGEST_NAME or name.startswith('.') or not name.isprintable() or {*'/\\'} & {*name}:
+            if (
+                len(name) > LONGEST_NAME
+                or name.startswith('.')
+                or not name.isprintable()
+                or {*'/\\'} & {*name}
+            ):
                 raise DataError(f"{path}: '{name[:80]}' is not the bare name of an example")
         return names

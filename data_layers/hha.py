@@ -1,6 +1,6 @@
 """Encodes depth as HHA (Gupta, Girshick, Arbeláez and Malik, ECCV 2014), the second input of the NYUDv2 nets.
 
-    python -m data_layers.hha data/nyud/data/depth hha
+    fcn hha data/nyud/data/depth hha
 
 Each 16-bit depth PNG in FROM becomes a PNG of the same name in TO. Its red, green
 and blue are horizontal disparity, height above the lowest point and angle of the
@@ -8,20 +8,18 @@ surface with gravity, fitted to bytes. Gravity is whatever makes most surfaces
 level or upright, so the camera may be tilted.
 """
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import correlate1d
-from tqdm import tqdm
 
-from command import Parser, printable, run
-from files import replacing
-from memory import SHARE, free_memory, gigabytes
+from fcn.errors import DataError
+from fcn.io import replacing
+from fcn.memory import SHARE, free_memory
+from fcn.text import gigabytes
 
-from .images import DataError, open_image, read_depth
+from .images import open_image, read_depth
 
 
 class Camera(NamedTuple):
@@ -45,7 +43,7 @@ PIXEL = 400  # bytes that are held at once for each pixel, at most
 
 def point_cloud(depth, camera):
     """H×W×3 points in centimetres, x right, y down, z forward, of H×W depth in metres."""
-    y, x = np.ogrid[1:depth.shape[0] + 1, 1:depth.shape[1] + 1]
+    y, x = np.ogrid[1 : depth.shape[0] + 1, 1 : depth.shape[1] + 1]
     z = 100 * depth
     return np.stack([(x - camera.cx) / camera.fx * z, (y - camera.cy) / camera.fy * z, z], axis=-1)
 
@@ -55,9 +53,9 @@ def _moments(image, radius, order):
     steps = np.arange(-radius, radius + 1.0)
     sums = {}
     for i in range(order + 1):
-        across = correlate1d(image, steps ** i, axis=1, mode='constant')
+        across = correlate1d(image, steps**i, axis=1, mode='constant')
         for j in range(order + 1 - i):
-            sums[i, j] = correlate1d(across, steps ** j, axis=0, mode='constant')
+            sums[i, j] = correlate1d(across, steps**j, axis=0, mode='constant')
     return sums
 
 
@@ -71,14 +69,20 @@ def normals(depth, measured, radius, camera):
     ones = _moments(measured.astype(np.float64), radius, 2)
     inverse = np.divide(1, depth, where=measured, out=np.zeros(depth.shape))
     inverse = _moments(inverse, radius, 1)
-    rows = np.array([[ones[2, 0], ones[1, 1], ones[1, 0]],
-                     [ones[1, 1], ones[0, 2], ones[0, 1]],
-                     [ones[1, 0], ones[0, 1], ones[0, 0]]])
+    rows = np.array(
+        [
+            [ones[2, 0], ones[1, 1], ones[1, 0]],
+            [ones[1, 1], ones[0, 2], ones[0, 1]],
+            [ones[1, 0], ones[0, 1], ones[0, 0]],
+        ]
+    )
     cofactors = np.array([np.cross(rows[i - 2], rows[i - 1], axis=0) for i in range(3)])
     # By Cramer's rule, all three times the determinant: only their direction is wanted.
     a, b, c = np.einsum('ijhw,jhw->ihw', cofactors, [inverse[1, 0], inverse[0, 1], inverse[0, 0]])
-    y, x = np.ogrid[1:depth.shape[0] + 1, 1:depth.shape[1] + 1]
-    normal = np.stack([a * camera.fx, b * camera.fy, c + a * (camera.cx - x) + b * (camera.cy - y)], axis=-1)
+    y, x = np.ogrid[1 : depth.shape[0] + 1, 1 : depth.shape[1] + 1]
+    normal = np.stack(
+        [a * camera.fx, b * camera.fy, c + a * (camera.cx - x) + b * (camera.cy - y)], axis=-1
+    )
     normal[c < 0] *= -1
     # The moments are whole numbers, so the determinant of pixels on a line is 0 and not nearly 0.
     normal[(rows[0] * cofactors[0]).sum(0) == 0] = 0
@@ -126,7 +130,9 @@ def encode(depth, missing=None, camera=NYUD_CAMERA):
     known = (depth >= NEAREST) & (depth <= FARTHEST)
     measured = known if missing is None else known & ~np.asarray(missing, bool)
     if not measured.any():
-        raise DataError(f'no pixel has a measured depth in {NEAREST:g}–{FARTHEST:g} m; is the unit right?')
+        raise DataError(
+            f'no pixel has a measured depth in {NEAREST:g}–{FARTHEST:g} m; is the unit right?'
+        )
     points = point_cloud(np.where(known, depth, 0), camera)
     z = points[..., 2]
     normal = normals(z, measured, FINE, camera)
@@ -135,7 +141,9 @@ def encode(depth, missing=None, camera=NYUD_CAMERA):
     lowest = height[known].min()
     height -= lowest if lowest <= -90 else -130
     angle = np.degrees(np.arccos(np.clip(normal @ down, -1, 1))) + 128 - 90
-    hha = np.stack([31000 / np.maximum(z, 100), height, np.where(normal.any(axis=-1), angle, 0)], axis=-1)
+    hha = np.stack(
+        [31000 / np.maximum(z, 100), height, np.where(normal.any(axis=-1), angle, 0)], axis=-1
+    )
     hha[~known] = 0
     return (np.clip(hha, 0, 255) + 0.5).astype(np.uint8)
 
@@ -143,10 +151,14 @@ def encode(depth, missing=None, camera=NYUD_CAMERA):
 def check_camera(camera):
     """The four numbers as a Camera; DataError if no pinhole camera has them."""
     camera = Camera(*map(float, camera))
-    if not (1 <= min(camera.fx, camera.fy) <= max(camera.fx, camera.fy) <= 1e6
-            and max(abs(camera.cx), abs(camera.cy)) <= 1e6):
-        raise DataError(f'camera {" ".join(f"{number:g}" for number in camera)}: want FX FY CX CY in pixels, the '
-                        'focal lengths 1 to a million, the centre at most a million away')
+    if not (
+        1 <= min(camera.fx, camera.fy) <= max(camera.fx, camera.fy) <= 1e6
+        and max(abs(camera.cx), abs(camera.cy)) <= 1e6
+    ):
+        raise DataError(
+            f'camera {" ".join(f"{number:g}" for number in camera)}: want FX FY CX CY in pixels, the '
+            'focal lengths 1 to a million, the centre at most a million away'
+        )
     return camera
 
 
@@ -155,49 +167,22 @@ def encode_file(file, target, raw=None, unit=0.001, camera=NYUD_CAMERA):
     with open_image(file) as image:
         width, height = image.size
     if (needed := PIXEL * width * height) > (most := SHARE * free_memory()):
-        raise DataError(f'{file}: to encode {width}×{height} needs {gigabytes(needed)} and {gigabytes(most)} may be '
-                        'taken; scale it down, or end other programs')
+        raise DataError(
+            f'{file}: to encode {width}×{height} needs {gigabytes(needed)} and {gigabytes(most)} may be '
+            'taken; scale it down, or end other programs'
+        )
     depth = read_depth(file)
     missing = None
     if raw is not None:
         missing = read_depth(raw) == 0
         if missing.shape != depth.shape:
-            raise DataError(f'{raw}: the raw depth is {missing.shape[1]}×{missing.shape[0]}, '
-                            f'the filled depth {depth.shape[1]}×{depth.shape[0]}; they must be equal')
+            raise DataError(
+                f'{raw}: the raw depth is {missing.shape[1]}×{missing.shape[0]}, '
+                f'the filled depth {depth.shape[1]}×{depth.shape[0]}; they must be equal'
+            )
     try:
         hha = encode(depth.astype(np.float64) * unit, missing, camera)
     except DataError as error:
         raise DataError(f'{file}: {error}') from error
     with replacing(target, durable=False) as partial:
         Image.fromarray(hha).save(partial, 'PNG')
-
-
-def main():
-    parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument('source', type=Path, metavar='FROM', help='folder of 16-bit depth PNGs, holes filled in')
-    parser.add_argument('target', type=Path, metavar='TO', help='folder for the HHA PNGs')
-    parser.add_argument('--raw', type=Path, metavar='DIR',
-                        help='folder of raw depth of the same names: surfaces are fitted only where it is not 0')
-    parser.add_argument('--unit', type=float, default=0.001, metavar='METRES',
-                        help="what a depth of 1 means (default: %(default)s, NYUDv2's millimetres)")
-    parser.add_argument('--camera', type=float, nargs=4, default=NYUD_CAMERA, metavar=('FX', 'FY', 'CX', 'CY'),
-                        help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)")
-    args = parser.parse_args()
-    check_camera(args.camera)
-    if not 0 < args.unit <= FARTHEST:
-        raise DataError(f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001')
-    files = sorted(args.source.glob('*.png'))
-    if os.path.realpath(args.target) in map(os.path.realpath, filter(None, (args.source, args.raw))):
-        raise DataError(f'{args.target}: would overwrite the originals; give another folder')
-    if not files:
-        raise DataError(f'{args.source}: no PNG files lie there')
-    if there := [file.name for file in files if (args.target / file.name).exists()]:
-        raise DataError(f'{args.target / there[0]}: is there already; give another folder')
-    args.target.mkdir(parents=True, exist_ok=True)
-    for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
-        encode_file(file, args.target / file.name, args.raw and args.raw / file.name, args.unit, args.camera)
-    print(f'{len(files)} HHA images in {printable(args.target)}')
-
-
-if __name__ == '__main__':
-    run(main)

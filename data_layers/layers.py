@@ -19,11 +19,11 @@ Tops are inputs, N×C×H×W float32 as data_layers.inputs makes them, and labels
 
 import json
 
-from engine import caffe
+from fcn.engine import caffe
+from fcn.errors import DataError
 
 from . import dataset_class
 from .augment import MAX_JITTER
-from .images import DataError
 from .prefetch import Prefetcher
 
 MOST_BATCH = 4096  # examples at once
@@ -38,7 +38,9 @@ class SegDataLayer(caffe.Layer):
         kind = dataset_class(spec['dataset'])
         tops = spec['tops'] or (*kind.inputs, *kind.labels)
         if len(top) != len(tops):
-            raise DataError(f"the layer has {len(top)} tops, and {spec['dataset']} is asked for {', '.join(tops)}")
+            raise DataError(
+                f'the layer has {len(top)} tops, and {spec["dataset"]} is asked for {", ".join(tops)}'
+            )
         self._reader = Prefetcher(spec)
         self._arrays = None
 
@@ -69,24 +71,35 @@ def parse(text, shuffle):
     spec = DEFAULTS | {'shuffle': shuffle} | given
     known = {'dataset', 'root', 'split', *DEFAULTS, 'shuffle'}
     if unknown := sorted(set(spec) - known):
-        raise DataError(f"param_str has an unknown key '{unknown[0]}'; it knows {', '.join(sorted(known))}")
+        raise DataError(
+            f"param_str has an unknown key '{unknown[0]}'; it knows {', '.join(sorted(known))}"
+        )
     for key in ('dataset', 'root', 'split'):
         if not isinstance(spec.get(key), str):
             raise DataError(f"param_str needs '{key}', a string")
     if dataset_class(spec['dataset']) is None:
         raise DataError(f"param_str's dataset is '{spec['dataset']}'; no data set has that name")
     tops = spec['tops']
-    if tops is not None and not (isinstance(tops, list) and tops and all(isinstance(top, str) for top in tops)):
+    if tops is not None and not (
+        isinstance(tops, list) and tops and all(isinstance(top, str) for top in tops)
+    ):
         raise DataError(f"param_str's tops is {tops!r}; it is a list of names")
     for key in ('shuffle', 'mirror'):
         if not isinstance(spec[key], bool):
             raise DataError(f"param_str's {key} is {spec[key]!r}; it is true or false")
-    bounds = dict(seed=(0, 2 ** 63 - 1), position=(0, 2 ** 63 - 1), batch=(1, MOST_BATCH), limit=(1, 2 ** 63 - 1),
-                  jitter=(0, MAX_JITTER))
+    bounds = dict(
+        seed=(0, 2**63 - 1),
+        position=(0, 2**63 - 1),
+        batch=(1, MOST_BATCH),
+        limit=(1, 2**63 - 1),
+        jitter=(0, MAX_JITTER),
+    )
     for key, (minimum, most) in bounds.items():
         value = spec[key]
         if key == 'limit' and value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= most:
-            raise DataError(f"param_str's {key} is {repr(value)[:40]}; it is a whole number from {minimum} to {most}")
+            raise DataError(
+                f"param_str's {key} is {repr(value)[:40]}; it is a whole number from {minimum} to {most}"
+            )
     return spec

@@ -15,17 +15,32 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from .images import VOID, DataError
+from fcn.errors import DataError
+
+from .images import VOID
 
 LARGEST = 256 << 20  # bytes, unpacked: a label of a photo takes some hundred thousand
 DEEPEST = 8  # arrays in one another; SBD has three
 MOST_ELEMENTS = 1 << 16
 # MATLAB's own numbers for what an element of a file is, and for what an array holds.
 _MATRIX, _PACKED = 14, 15
-_KINDS = (*range(1, 8), 9, 12, 13, _MATRIX, 16, 17, 18)  # SciPy indexes a table with others, outside it
+_KINDS = (
+    *range(1, 8),
+    9,
+    12,
+    13,
+    _MATRIX,
+    16,
+    17,
+    18,
+)  # SciPy indexes a table with others, outside it
 _OF_ARRAYS = (1, 2)  # cells and structures
 _NUMBERS_AND_TEXT = (4, 5, *range(6, 16))
-_LEAST = {1: 3, 2: 5, 5: 6}  # elements of cells, structures and sparse arrays, four of others: flags, size, name, …
+_LEAST = {
+    1: 3,
+    2: 5,
+    5: 6,
+}  # elements of cells, structures and sparse arrays, four of others: flags, size, name, …
 _COMPLEX = 0x0800
 
 
@@ -39,7 +54,9 @@ def load_mat(path):
     if len(content) > LARGEST:
         raise DataError(f'{path}: is larger than {LARGEST >> 20} MiB, which no label is')
     if content.startswith(b'MATLAB 7.3') or b'\x89HDF\r\n\x1a\n' in content[:1024]:
-        raise DataError(f"{path}: a MATLAB 7.3 file, which is HDF5; save it with MATLAB's option -v7")
+        raise DataError(
+            f"{path}: a MATLAB 7.3 file, which is HDF5; save it with MATLAB's option -v7"
+        )
     order = {b'IM': '<', b'MI': '>'}.get(content[126:128])
     if order is None:
         raise ValueError('it is no MATLAB 5 file')
@@ -73,10 +90,10 @@ def _unpacked(content, order):
 
 def _element(buffer, at, order):
     """(kind, where its bytes start and end, where the next one starts) of the element at `at`."""
-    first, = struct.unpack_from(f'{order}I', buffer, at)
+    (first,) = struct.unpack_from(f'{order}I', buffer, at)
     if first >> 16:  # up to four bytes, in the tag
         return first & 0xFFFF, at + 4, at + 4 + (first >> 16), at + 8
-    size, = struct.unpack_from(f'{order}I', buffer, at + 4)
+    (size,) = struct.unpack_from(f'{order}I', buffer, at + 4)
     end = at + 8 + size
     if end > len(buffer):
         raise ValueError(f'an element of {size} bytes ends past the end')
@@ -95,9 +112,11 @@ def _check_elements(buffer, order, depth, count):
         if kind not in _KINDS:
             raise ValueError(f'it holds an element of type {kind}, which there is not')
         if count > MOST_ELEMENTS or depth > DEEPEST:
-            raise ValueError(f'it holds more than {MOST_ELEMENTS} elements or {DEEPEST} arrays in one another')
+            raise ValueError(
+                f'it holds more than {MOST_ELEMENTS} elements or {DEEPEST} arrays in one another'
+            )
         if depth and place == 0:
-            flags, = struct.unpack_from(f'{order}I', buffer, start)
+            (flags,) = struct.unpack_from(f'{order}I', buffer, start)
             kind_of_array = flags & 0xFF
             least = _LEAST.get(kind_of_array, 4) + bool(flags & _COMPLEX)
             if kind_of_array not in (*_OF_ARRAYS, *_NUMBERS_AND_TEXT):
@@ -107,12 +126,16 @@ def _check_elements(buffer, order, depth, count):
             if min(sides, default=0) < 0 or math.prod(sides) > MOST_ELEMENTS:
                 raise ValueError(f'it holds {math.prod(sides)} arrays')
         if depth and kind == _MATRIX and (kind_of_array not in _OF_ARRAYS or place < 3):
-            raise ValueError('it holds an array where numbers should be')  # SciPy takes it for them, and ends
+            raise ValueError(
+                'it holds an array where numbers should be'
+            )  # SciPy takes it for them, and ends
         if kind == _MATRIX and end > start:
             count = _check_elements(buffer[start:end], order, depth + 1, count)
         place += 1
     if place < least:
-        raise ValueError('it holds an array without its numbers')  # SciPy looks for them in what comes after
+        raise ValueError(
+            'it holds an array without its numbers'
+        )  # SciPy looks for them in what comes after
     return count
 
 
@@ -128,11 +151,17 @@ def read_mat(path, extract, what, most):
     except Exception as error:  # SciPy raises many kinds on damaged files.
         raise DataError(f'{path}: no {what} in it ({error}); fetch it again') from error
     if array.ndim != 2 or array.dtype.kind not in 'uif':
-        raise DataError(f'{path}: {what} is {array.dtype} of shape {array.shape}, not numbers of H×W')
-    with np.errstate(invalid='ignore'):  # not a number becomes some number, and differs from it below
+        raise DataError(
+            f'{path}: {what} is {array.dtype} of shape {array.shape}, not numbers of H×W'
+        )
+    with np.errstate(
+        invalid='ignore'
+    ):  # not a number becomes some number, and differs from it below
         label = array.astype(np.int32)
     if (label != array).any() or label.min(initial=0) < -1 or label.max(initial=0) > most:
-        raise DataError(f'{path}: {what} holds values that are no labels of 0–{most}; fetch it again')
+        raise DataError(
+            f'{path}: {what} holds values that are no labels of 0–{most}; fetch it again'
+        )
     return label
 
 

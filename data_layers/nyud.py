@@ -6,11 +6,47 @@ from .inputs import HHA, Colour, LogDepth
 from .matlab import from_one, read_mat
 
 CLASSES = (
-    'wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf',
-    'picture', 'counter', 'blinds', 'desk', 'shelves', 'curtain', 'dresser', 'pillow', 'mirror',
-    'floor mat', 'clothes', 'ceiling', 'books', 'refridgerator', 'television', 'paper', 'towel',
-    'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
-    'bathtub', 'bag', 'otherstructure', 'otherfurniture', 'otherprop')
+    'wall',
+    'floor',
+    'cabinet',
+    'bed',
+    'chair',
+    'sofa',
+    'table',
+    'door',
+    'window',
+    'bookshelf',
+    'picture',
+    'counter',
+    'blinds',
+    'desk',
+    'shelves',
+    'curtain',
+    'dresser',
+    'pillow',
+    'mirror',
+    'floor mat',
+    'clothes',
+    'ceiling',
+    'books',
+    'refridgerator',
+    'television',
+    'paper',
+    'towel',
+    'shower curtain',
+    'box',
+    'whiteboard',
+    'person',
+    'night stand',
+    'toilet',
+    'sink',
+    'lamp',
+    'bathtub',
+    'bag',
+    'otherstructure',
+    'otherfurniture',
+    'otherprop',
+)
 
 
 class NYUD(SegDataset):
@@ -19,11 +55,20 @@ class NYUD(SegDataset):
     Depth is in millimetres; `segmentation` counts classes from 1, 0 is void.
     """
 
-    inputs = {'color': Colour((116.190, 97.203, 92.318)), 'depth': LogDepth(7.844),
-              'hha': HHA((132.431, 94.076, 118.477))}
+    inputs = {
+        'color': Colour((116.190, 97.203, 92.318)),
+        'depth': LogDepth(7.844),
+        'hha': HHA((132.431, 94.076, 118.477)),
+    }
     labels = {'label': CLASSES}
-    paths = {'color': 'data/images/img_{}.png', 'depth': 'data/depth/img_{}.png', 'hha': 'data/hha/img_{}.png',
-             'label': 'segmentation/img_{}.mat'}
+    paths = {
+        'color': 'data/images/img_{}.png',
+        'depth': 'data/depth/img_{}.png',
+        'hha': 'data/hha/img_{}.png',
+        'label': 'segmentation/img_{}.mat',
+    }
 
     def read_label(self, path, top):
-        return from_one(read_mat(path, lambda mat: mat['segmentation'], 'segmentation', len(self.labels[top])))
+        return from_one(
+            read_mat(path, lambda mat: mat['segmentation'], 'segmentation', len(self.labels[top]))
+        )

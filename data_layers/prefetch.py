@@ -10,19 +10,15 @@ since nobody reads the pipe any more.
 import json
 import os
 import signal
-import subprocess
 import sys
 import traceback
-from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from fcn import child
+from fcn.errors import DataError, FCNError
 
 from .augment import augment
-from .images import DataError
-
-_ROOT = Path(__file__).resolve().parents[1]
 
 
 def order(count, seed, shuffle, position=0):
@@ -55,8 +51,10 @@ def batches(dataset, seed, shuffle, position, batch, mirror=False, jitter=0):
         blobs = augment(dataset.example(name, rng), dataset.labels, rng, mirror, jitter)
         example = [blobs[top] for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
-            raise DataError(f'{name}: {example[0].shape} differs from the {examples[0][0].shape} before it; '
-                            'images of different sizes go one by one (batch 1, and iter_size in the solver)')
+            raise DataError(
+                f'{name}: {example[0].shape} differs from the {examples[0][0].shape} before it; '
+                'images of different sizes go one by one (batch 1, and iter_size in the solver)'
+            )
         examples.append(example)
         if len(examples) == batch:
             yield tuple(np.stack(arrays) for arrays in zip(*examples, strict=True))
@@ -72,18 +70,16 @@ class Prefetcher:
     """
 
     def __init__(self, spec):
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
         # A session of its own: Ctrl-C is for the parent, which may still want examples.
-        self._child = subprocess.Popen(
-            [sys.executable, '-P', '-c', 'from data_layers.prefetch import serve; serve()', json.dumps(spec)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
-            env=os.environ | {'PYTHONPATH': path})
+        self._child = child.start(main, json.dumps(spec), start_new_session=True)
 
     def __next__(self):
         line = self._child.stdout.readline()
         if not line:
-            raise DataError(f'the process that reads data ended by itself (exit {self._child.wait()}); '
-                               'its last words stand above')
+            raise DataError(
+                f'the process that reads data ended by itself (exit {self._child.wait()}); '
+                'its last words stand above'
+            )
         header = json.loads(line)
         if 'error' in header:
             self.close()
@@ -108,25 +104,40 @@ class Prefetcher:
             self.close()
 
 
-def serve():
+def main(text):
     """The child's main: write examples until nobody reads them."""
     from . import dataset_class
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # They are for the parent, who may still want examples.
-    spec = json.loads(sys.argv[1])
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # They are for the parent, who may still want examples.
+    spec = json.loads(text)
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # A stray print must not land among the bytes.
     try:
         try:
             dataset = dataset_class(spec['dataset'])(spec['root'], spec['split'], spec['tops'])
-            dataset.names = limited(dataset.names, spec['limit'])
-            for arrays in batches(dataset, spec['seed'], spec['shuffle'], spec['position'], spec['batch'],
-                                  spec.get('mirror', False), spec.get('jitter', 0)):
-                out.write(json.dumps({'shapes': [array.shape for array in arrays]}).encode() + b'\n')
+            dataset.names = evenly_spread(dataset.names, spec['limit'])
+            for arrays in batches(
+                dataset,
+                spec['seed'],
+                spec['shuffle'],
+                spec['position'],
+                spec['batch'],
+                spec.get('mirror', False),
+                spec.get('jitter', 0),
+            ):
+                out.write(
+                    json.dumps({'shapes': [array.shape for array in arrays]}).encode() + b'\n'
+                )
                 for array in arrays:
                     out.write(np.ascontiguousarray(array, np.float32))
                 out.flush()
-        except (UserError, OSError, MemoryError) as error:
-            error = str(error) or f"{spec['root']}: not enough memory for an example; take smaller images"
+        except (FCNError, OSError, MemoryError) as error:
+            error = (
+                str(error)
+                or f'{spec["root"]}: not enough memory for an example; take smaller images'
+            )
             out.write(json.dumps({'error': str(error)}).encode() + b'\n')
             out.flush()
     except BrokenPipeError:
@@ -136,7 +147,7 @@ def serve():
         os._exit(1)
 
 
-def limited(names, limit):
+def evenly_spread(names, limit):
     """`limit` of the names, evenly spread; all of them if it is None."""
     if limit is None or limit >= len(names):
         return names

@@ -19,9 +19,10 @@ import json
 
 import numpy as np
 
-from engine import caffe
+from fcn.engine import caffe
+from fcn.errors import DataError
 
-from .images import VOID, DataError
+from .images import VOID
 
 DEFAULTS = {'stride': 1, 'shift': 0, 'seed': 1337, 'position': 0}
 
@@ -32,19 +33,25 @@ class SamplingLayer(caffe.Layer):
     def setup(self, bottom, top):
         self._spec = parse(self.param_str)
         if len(top) != len(bottom):
-            raise DataError(f'the sampling layer has {len(bottom)} bottoms and {len(top)} tops; it needs a top a label')
+            raise DataError(
+                f'the sampling layer has {len(bottom)} bottoms and {len(top)} tops; it needs a top a label'
+            )
         self._pass = self._spec['position']
 
     def reshape(self, bottom, top):
         for index in range(len(bottom)):
             if bottom[index].data.shape != bottom[0].data.shape:
-                raise DataError(f'the sampling layer has labels of shapes {bottom[0].data.shape} and '
-                                f'{bottom[index].data.shape}; they must be equal')
+                raise DataError(
+                    f'the sampling layer has labels of shapes {bottom[0].data.shape} and '
+                    f'{bottom[index].data.shape}; they must be equal'
+                )
             top[index].reshape(*bottom[0].data.shape)
 
     def forward(self, bottom, top):
         spec = self._spec
-        ignored = cells(bottom[0].data.shape, spec['p'], spec['seed'], self._pass, spec['stride'], spec['shift'])
+        ignored = cells(
+            bottom[0].data.shape, spec['p'], spec['seed'], self._pass, spec['stride'], spec['shift']
+        )
         self._pass += 1
         for index in range(len(bottom)):
             top[index].data[...] = np.where(ignored, np.float32(VOID), bottom[index].data)
@@ -57,7 +64,9 @@ def cells(shape, p, seed, number, stride=1, shift=0):
     """Boolean array of `shape`, N×1×H×W: the pixels to ignore in forward pass `number`, all of a cell together,
     and each cell with probability 1 − p."""
     rows, columns = ((np.arange(side) + shift) // stride for side in shape[2:])
-    drawn = np.random.default_rng([seed, number]).random((*shape[:2], rows[-1] + 1, columns[-1] + 1), np.float32)
+    drawn = np.random.default_rng([seed, number]).random(
+        (*shape[:2], rows[-1] + 1, columns[-1] + 1), np.float32
+    )
     return (drawn >= np.float32(p))[:, :, rows[:, None], columns]
 
 
@@ -70,9 +79,17 @@ def parse(text):
     if not isinstance(given, dict) or not {'p'} <= set(given) <= {'p', *DEFAULTS}:
         raise DataError(f"param_str is not an object of p, {', '.join(DEFAULTS)}: '{text[:80]}'")
     spec = DEFAULTS | given
-    if not isinstance(spec['p'], (int, float)) or isinstance(spec['p'], bool) or not 0 < spec['p'] <= 1:
-        raise DataError(f"param_str's p is {spec['p']!r}; it is a probability above 0 and at most 1")
+    if (
+        not isinstance(spec['p'], (int, float))
+        or isinstance(spec['p'], bool)
+        or not 0 < spec['p'] <= 1
+    ):
+        raise DataError(
+            f"param_str's p is {spec['p']!r}; it is a probability above 0 and at most 1"
+        )
     for key, least in (('stride', 1), ('shift', 0), ('seed', 0), ('position', 0)):
         if not isinstance(spec[key], int) or isinstance(spec[key], bool) or spec[key] < least:
-            raise DataError(f"param_str's {key} is {spec[key]!r}; it is a whole number from {least}")
+            raise DataError(
+                f"param_str's {key} is {spec[key]!r}; it is a whole number from {least}"
+            )
     return spec

@@ -13,5 +13,7 @@ class SBD(VOC):
     split_file = '{split}.txt'
 
     def read_label(self, path, top):
-        label = read_mat(path, lambda mat: mat['GTcls'][0]['Segmentation'][0], 'GTcls.Segmentation', 255)
+        label = read_mat(
+            path, lambda mat: mat['GTcls'][0]['Segmentation'][0], 'GTcls.Segmentation', 255
+        )
         return label.astype(np.uint8)

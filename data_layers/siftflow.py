@@ -5,10 +5,40 @@ from .inputs import Colour
 from .matlab import from_one, read_mat
 
 SEMANTIC = (
-    'awning', 'balcony', 'bird', 'boat', 'bridge', 'building', 'bus', 'car', 'cow', 'crosswalk',
-    'desert', 'door', 'fence', 'field', 'grass', 'moon', 'mountain', 'person', 'plant', 'pole',
-    'river', 'road', 'rock', 'sand', 'sea', 'sidewalk', 'sign', 'sky', 'staircase', 'streetlight',
-    'sun', 'tree', 'window')
+    'awning',
+    'balcony',
+    'bird',
+    'boat',
+    'bridge',
+    'building',
+    'bus',
+    'car',
+    'cow',
+    'crosswalk',
+    'desert',
+    'door',
+    'fence',
+    'field',
+    'grass',
+    'moon',
+    'mountain',
+    'person',
+    'plant',
+    'pole',
+    'river',
+    'road',
+    'rock',
+    'sand',
+    'sea',
+    'sidewalk',
+    'sign',
+    'sky',
+    'staircase',
+    'streetlight',
+    'sun',
+    'tree',
+    'window',
+)
 GEOMETRIC = ('sky', 'horizontal', 'vertical')
 _SCENES = 'spatial_envelope_256x256_static_8outdoorcategories'
 
@@ -18,8 +48,11 @@ class SIFTFlow(SegDataset):
 
     inputs = {'data': Colour((114.578, 115.294, 108.353))}
     labels = {'sem': SEMANTIC, 'geo': GEOMETRIC}
-    paths = {'data': f'Images/{_SCENES}/{{}}.jpg', 'sem': f'SemanticLabels/{_SCENES}/{{}}.mat',
-             'geo': f'GeoLabels/{_SCENES}/{{}}.mat'}
+    paths = {
+        'data': f'Images/{_SCENES}/{{}}.jpg',
+        'sem': f'SemanticLabels/{_SCENES}/{{}}.mat',
+        'geo': f'GeoLabels/{_SCENES}/{{}}.mat',
+    }
 
     def read_label(self, path, top):
         return from_one(read_mat(path, lambda mat: mat['S'], 'S', len(self.labels[top])))

@@ -24,30 +24,67 @@ class Experiment(NamedTuple):
 _VOC = '8,498 images of SBD to learn from and 736 of VOC 2011 (seg11valid) to score on'
 
 
-EXPERIMENTS = {row.name: row for row in (
-    Experiment('amortization', '3.1', 'a whole image at once against patch by patch', by_trunk=False),
-    Experiment('rarefaction', '3.2', 'filter rarefaction against shift-and-stitch, and upsampling beside them'),
-    Experiment('sampling', '3.4, Figure 5', 'loss sampled patchwise against whole images',
-               'images of VOC, 20 a batch'),
-    Experiment('balancing', '3.4 and 4.3', 'the loss weighted by class',
-               'images of VOC'),
-    Experiment('augmentation', '4.3', 'images mirrored and jittered',
-               'images of VOC'),
-    Experiment('momentum', '4.3 (PAMI)', 'heavy learning against accumulated batches',
-               _VOC),
-    Experiment('table1', '4.1, Table 1', 'AlexNet, VGG-16 and GoogLeNet as FCN-32s',
-               "1,112 images of VOC 2011's train to learn from, and its val to score on", by_trunk=False),
-    Experiment('table2', '4.2, Table 2', 'the skips: FCN-32s fixed, 32s, 16s, 8s, and single layers',
-               _VOC),
-    Experiment('figure4', '4.2, Figure 4', 'what each stage sees: 32s, 16s, 8s, and the truth',
-               _VOC),
-    Experiment('table3', '5, Table 3', 'mean IU and time for an image, and files for PASCAL\'s server',
-               "8,498 images of SBD to learn from, and VOC's test sets of 2011 and 2012 to score on"),
-    Experiment('figure6', '5, Figure 6', 'images, what FCN-8s makes of them, and the truth',
-               _VOC),
-    Experiment('table4', '5, Table 4', 'NYUDv2: colour, depth and HHA, fused early and late',
-               '795 images to learn from and 654 to score on', 'nyud'),
-    Experiment('table5', '5, Table 5', 'SIFT Flow: both labellings at once against each alone',
-               '2,488 images to learn from and 200 to score on', 'siftflow'),
-    Experiment('upperbound', 'Appendix A', 'the best mean IU that each stride allows', by_trunk=False),
-)}
+EXPERIMENTS = {
+    row.name: row
+    for row in (
+        Experiment(
+            'amortization', '3.1', 'a whole image at once against patch by patch', by_trunk=False
+        ),
+        Experiment(
+            'rarefaction',
+            '3.2',
+            'filter rarefaction against shift-and-stitch, and upsampling beside them',
+        ),
+        Experiment(
+            'sampling',
+            '3.4, Figure 5',
+            'loss sampled patchwise against whole images',
+            'images of VOC, 20 a batch',
+        ),
+        Experiment('balancing', '3.4 and 4.3', 'the loss weighted by class', 'images of VOC'),
+        Experiment('augmentation', '4.3', 'images mirrored and jittered', 'images of VOC'),
+        Experiment('momentum', '4.3 (PAMI)', 'heavy learning against accumulated batches', _VOC),
+        Experiment(
+            'table1',
+            '4.1, Table 1',
+            'AlexNet, VGG-16 and GoogLeNet as FCN-32s',
+            "1,112 images of VOC 2011's train to learn from, and its val to score on",
+            by_trunk=False,
+        ),
+        Experiment(
+            'table2',
+            '4.2, Table 2',
+            'the skips: FCN-32s fixed, 32s, 16s, 8s, and single layers',
+            _VOC,
+        ),
+        Experiment(
+            'figure4', '4.2, Figure 4', 'what each stage sees: 32s, 16s, 8s, and the truth', _VOC
+        ),
+        Experiment(
+            'table3',
+            '5, Table 3',
+            "mean IU and time for an image, and files for PASCAL's server",
+            "8,498 images of SBD to learn from, and VOC's test sets of 2011 and 2012 to score on",
+        ),
+        Experiment(
+            'figure6', '5, Figure 6', 'images, what FCN-8s makes of them, and the truth', _VOC
+        ),
+        Experiment(
+            'table4',
+            '5, Table 4',
+            'NYUDv2: colour, depth and HHA, fused early and late',
+            '795 images to learn from and 654 to score on',
+            'nyud',
+        ),
+        Experiment(
+            'table5',
+            '5, Table 5',
+            'SIFT Flow: both labellings at once against each alone',
+            '2,488 images to learn from and 200 to score on',
+            'siftflow',
+        ),
+        Experiment(
+            'upperbound', 'Appendix A', 'the best mean IU that each stride allows', by_trunk=False
+        ),
+    )
+}

@@ -13,9 +13,9 @@ import importlib
 import sys
 from pathlib import Path
 
-from command import Parser, folder_for_caffe, run, whole
-from engine import choose_device
-from errors import UserError
+from fcn.cli import Parser, folder_for_caffe, run, whole
+from fcn.engine import choose_device
+from fcn.errors import FCNError
 
 from . import EXPERIMENTS
 from .study import TRUNKS, Study, StudyError
@@ -25,30 +25,75 @@ def parse(arguments=None):
     parser = Parser(__doc__, prog='python -m experiments')
     add = parser.add_argument
     add('names', nargs='*', metavar='NAME', help='experiments, or all')
-    add('--data', type=Path, metavar='DIR', help='a real set (default: the miniature, drawn in data/)')
-    add('--train-data', type=Path, metavar='DIR', help='folder of the images to learn from, if another')
+    add(
+        '--data',
+        type=Path,
+        metavar='DIR',
+        help='a real set (default: the miniature, drawn in data/)',
+    )
+    add(
+        '--train-data',
+        type=Path,
+        metavar='DIR',
+        help='folder of the images to learn from, if another',
+    )
     add('--trunk', choices=TRUNKS, help='default: mini, and vgg16 with --data')
-    add('--weights', metavar='FILE', help="the real trunk's classifier (default: as prepare.py brought it)")
-    add('--iterations', type=whole(1), metavar='N', help='how long each FCN learns (default: by experiment and net)')
+    add(
+        '--weights',
+        metavar='FILE',
+        help="the real trunk's classifier (default: as prepare.py brought it)",
+    )
+    add(
+        '--iterations',
+        type=whole(1),
+        metavar='N',
+        help='how long each FCN learns (default: by experiment and net)',
+    )
     add('--quick', action='store_true', help='the smallest form, to try the code')
-    add('--runs', type=folder_for_caffe, default='runs/experiments', metavar='DIR',
-        help='where run folders lie (default: runs/experiments)')
-    add('--out', type=Path, metavar='DIR', help='where results go (default: results; with --quick out/experiments)')
-    add('--gpu', type=whole(-1), metavar='ID', help='device; −1 is the CPU (default: the first GPU if there is one)')
+    add(
+        '--runs',
+        type=folder_for_caffe,
+        default='runs/experiments',
+        metavar='DIR',
+        help='where run folders lie (default: runs/experiments)',
+    )
+    add(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='where results go (default: results; with --quick out/experiments)',
+    )
+    add(
+        '--gpu',
+        type=whole(-1),
+        metavar='ID',
+        help='device; −1 is the CPU (default: the first GPU if there is one)',
+    )
     args = parser.parse_args(arguments)
     if args.train_data and not args.data:
         parser.error('--train-data goes with --data')
     args.names = list(EXPERIMENTS) if args.names == ['all'] else args.names
     if unknown := [name for name in args.names if name not in EXPERIMENTS]:
-        raise StudyError(f"no experiment is named '{unknown[0]}'; they are {', '.join(EXPERIMENTS)}, or all")
+        raise StudyError(
+            f"no experiment is named '{unknown[0]}'; they are {', '.join(EXPERIMENTS)}, or all"
+        )
     return args
 
 
 def study(name, args, device):
     """The Study of experiment `name` that the command line asks for."""
-    return Study(EXPERIMENTS[name], args.trunk or ('vgg16' if args.data else 'mini'), args.data, args.train_data,
-                 args.runs, args.out or Path('out/experiments' if args.quick else 'results'), args.quick,
-                 args.iterations, args.weights, device)
+    return Study(
+        EXPERIMENTS[name],
+        args.trunk or ('vgg16' if args.data else 'mini'),
+        args.data,
+        args.train_data,
+        args.runs,
+        args.out or Path('out/experiments' if args.quick else 'results'),
+        args.quick,
+        args.iterations,
+        args.weights,
+        device,
+    )
 
 
 def main(arguments=None):
@@ -63,7 +108,7 @@ def main(arguments=None):
         try:
             asked = study(name, args, device)
             importlib.import_module(f'experiments.{name}').run(asked)
-        except UserError as error:
+        except FCNError as error:
             if len(args.names) == 1:
                 raise
             print(f'{name}: {error}', file=sys.stderr)  # The others are still wanted.

@@ -11,10 +11,10 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from benchmarks.clock import in_turns
-from engine import lean, net_of
-from nets import deploy_net, find
-from nets.field import fields
-from surgery import (
+from fcn.engine import net_of, release_activations
+from fcn.nets import deploy_net, find
+from fcn.nets.receptive_field import receptive_fields
+from fcn.surgery import (
     gaussian,
     inside,
     interlace,
@@ -45,10 +45,12 @@ class Case(NamedTuple):
 def on_canvas(blob, side):
     """The middle of an image C×H×W, in zeros if it is smaller than side×side."""
     result = np.zeros((len(blob), side, side), np.float32)
-    (y, into_y), (x, into_x) = (((size - side) // 2 if size > side else 0, max(0, (side - size) // 2))
-                                for size in blob.shape[1:])
-    part = blob[:, y:y + side, x:x + side]
-    result[:, into_y:into_y + part.shape[1], into_x:into_x + part.shape[2]] = part
+    (y, into_y), (x, into_x) = (
+        ((size - side) // 2 if size > side else 0, max(0, (side - size) // 2))
+        for size in blob.shape[1:]
+    )
+    part = blob[:, y : y + side, x : x + side]
+    result[:, into_y : into_y + part.shape[1], into_x : into_x + part.shape[2]] = part
     return result
 
 
@@ -74,7 +76,7 @@ def removals(spec, most):
 
 
 def compared(spec, layers, size):
-    """{way: slices over the cells in which it must equal the shifted runs}; RarefyError if there are none."""
+    """{way: slices over the cells in which it must equal the shifted runs}; FCNError if there are none."""
     factor = prod(subsampling(spec)[layer][0] for layer in layers)
     return {way: inside(spec, TOP, size, factor, way == 'batch') for way in ('dilated', 'batch')}
 
@@ -83,10 +85,19 @@ def upsampled(spec, factor, classes):
     """`spec` with a deconvolution that interpolates its scores: cell i comes to lie at factor · i."""
     result = caffe_pb2.NetParameter()
     result.CopyFrom(spec)
-    layer = result.layer.add(name='upsampled', type='Deconvolution', bottom=[TOP], top=['upsampled'])
-    layer.convolution_param.MergeFrom(caffe_pb2.ConvolutionParameter(
-        num_output=classes, group=classes, bias_term=False, kernel_size=[2 * factor - 1], stride=[factor],
-        pad=[factor - 1]))
+    layer = result.layer.add(
+        name='upsampled', type='Deconvolution', bottom=[TOP], top=['upsampled']
+    )
+    layer.convolution_param.MergeFrom(
+        caffe_pb2.ConvolutionParameter(
+            num_output=classes,
+            group=classes,
+            bias_term=False,
+            kernel_size=[2 * factor - 1],
+            stride=[factor],
+            pad=[factor - 1],
+        )
+    )
     return result
 
 
@@ -102,10 +113,12 @@ def loaded(spec, weights, like=None):
     else:
         gaussian(net, learned, SEED)
         rng = np.random.default_rng(SEED)
-        for name in learned:  # Without biases a border of zeros would look like what lies beyond it.
+        for (
+            name
+        ) in learned:  # Without biases a border of zeros would look like what lies beyond it.
             net.params[name][1].data[...] = rng.normal(0, 5, net.params[name][1].data.shape)
     interp(net, [name for name in net.params if name == 'upsampled'])
-    lean(net)
+    release_activations(net)
     return net
 
 
@@ -120,16 +133,26 @@ def forward(net, image):
 
 def ways(spec, coarse_net, layers, image):
     """{way: function of nothing} to scores C×H×W without the strides of `layers`, by nets that share weights."""
-    strides, field = subsampling(spec), fields(spec)[TOP]
+    strides, field = subsampling(spec), receptive_fields(spec)[TOP]
     steps = [strides[name] for name in layers]
     factor = prod(height for height, _ in steps)
-    nets = {way: loaded(changed, None, coarse_net) for way, changed in {
-        'shifted': spec, 'dilated': rarefy(spec, layers), 'batch': rarefy(spec, layers, batch=True),
-        'upsampled': upsampled(spec, factor, coarse_net.blobs[TOP].shape[1])}.items()}
-    return {'shifted': lambda: shift_and_stitch(nets['shifted'], image, factor, int(field.stride) // factor),
-            'dilated': lambda: forward(nets['dilated'], image)[0],
-            'batch': lambda: interlace(forward(nets['batch'], image), steps)[0],
-            'upsampled': lambda: forward(nets['upsampled'], image)[0]}
+    nets = {
+        way: loaded(changed, None, coarse_net)
+        for way, changed in {
+            'shifted': spec,
+            'dilated': rarefy(spec, layers),
+            'batch': rarefy(spec, layers, batch=True),
+            'upsampled': upsampled(spec, factor, coarse_net.blobs[TOP].shape[1]),
+        }.items()
+    }
+    return {
+        'shifted': lambda: shift_and_stitch(
+            nets['shifted'], image, factor, int(field.stride) // factor
+        ),
+        'dilated': lambda: forward(nets['dilated'], image)[0],
+        'batch': lambda: interlace(forward(nets['batch'], image), steps)[0],
+        'upsampled': lambda: forward(nets['upsampled'], image)[0],
+    }
 
 
 def measured(case, rounds):
@@ -141,21 +164,37 @@ def measured(case, rounds):
     net, removed, kept = loaded(spec, case.weights), removals(spec, case.most), {}
     works = {'once': lambda: forward(net, case.image)}
     for index, layers in enumerate(removed):
-        works |= {(index, way): lambda key=(index, way), work=work: kept.update({key: work()})
-                  for way, work in ways(spec, net, layers, case.image).items()}
+        works |= {
+            (index, way): lambda key=(index, way), work=work: kept.update({key: work()})
+            for way, work in ways(spec, net, layers, case.image).items()
+        }
     seconds = in_turns(works, rounds, TURN)
     for index, layers in enumerate(removed):
         stitched, smooth = kept[index, 'shifted'], kept[index, 'upsampled']
         factor = prod(subsampling(spec)[layer][0] for layer in layers)
         taken = {'once': seconds['once']} | {way: seconds[index, way] for way in WAYS}
-        row = dict(net=case.net, layers=layers, factor=factor, stride=int(fields(spec)[TOP].stride) // factor,
-                   image=list(size), rounds=taken, cells={}, difference={})
+        row = dict(
+            net=case.net,
+            layers=layers,
+            factor=factor,
+            stride=int(receptive_fields(spec)[TOP].stride) // factor,
+            image=list(size),
+            rounds=taken,
+            cells={},
+            difference={},
+        )
         for way, cells in compared(spec, layers, size).items():
             box = (slice(None), *cells)
             row['cells'][way] = list(stitched[box].shape[1:])
-            row['difference'][way] = float(abs(kept[index, way][box] - stitched[box]).max() / abs(stitched[box]).max())
-        box = np.s_[:, :min(smooth.shape[1], stitched.shape[1]), :min(smooth.shape[2], stitched.shape[2])]
-        row['difference']['upsampled'] = float(rms(smooth[box] - stitched[box]) / stitched[box].std())
+            row['difference'][way] = float(
+                abs(kept[index, way][box] - stitched[box]).max() / abs(stitched[box]).max()
+            )
+        box = np.s_[
+            :, : min(smooth.shape[1], stitched.shape[1]), : min(smooth.shape[2], stitched.shape[2])
+        ]
+        row['difference']['upsampled'] = float(
+            rms(smooth[box] - stitched[box]) / stitched[box].std()
+        )
         row['bend'] = float(bend(smooth[box]) / bend(stitched[box]))
         yield row
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from data_layers import DATASETS, VOID
-from data_layers.prefetch import limited
-from miniature.pictures import grid
-from nets import find
-from solvers import confusion, metrics
+from fcn.data_layers import DATASETS, VOID
+from fcn.data_layers.prefetch import evenly_spread
+from fcn.metrics import confusion, metrics
+from fcn.nets import find
+from fcn.visualize import grid
 
 from .report import together
 from .study import claims, exceeds, table
@@ -41,9 +41,11 @@ def order(values, noise):
 
 def run(study):
     nets = study.nets(KINDS)
-    segmenters = {STAGES[kind]: study.segmenter(net, study.train(net)) for kind, net in nets.items()}
+    segmenters = {
+        STAGES[kind]: study.segmenter(net, study.train(net)) for kind, net in nets.items()
+    }
     dataset, kind = study.dataset(nets['fcn32s']), DATASETS[find(nets['fcn32s']).data]
-    names = limited(dataset.names, SHOWN if study.quick else 10 * SHOWN)
+    names = evenly_spread(dataset.names, SHOWN if study.quick else 10 * SHOWN)
     rows, matrices = {}, dict.fromkeys(segmenters, 0)
     for name in names:
         image, truth = dataset.pair(name)
@@ -52,7 +54,7 @@ def run(study):
         near = np.where(near_outlines(truth), truth, VOID)
         for stage, label in labels.items():
             matrices[stage] = matrices[stage] + confusion(near, label, len(kind.classes))
-    shown, picture = limited(names, SHOWN), study.picture('stages')
+    shown, picture = evenly_spread(names, SHOWN), study.picture('stages')
     grid(picture, [rows[name] for name in shown], kind)
     near = {stage: 100 * metrics(matrix)['pixel_accuracy'] for stage, matrix in matrices.items()}
     noise = study.noise()
@@ -60,8 +62,11 @@ def run(study):
         f'![images, the stages, and the truth]({picture.name})',
         table(['stage', f'pixel acc. within {BAND} pixels of an outline'], near.items()),
         claims({'Outlines grow finer from stage to stage': order(near.values(), noise)}),
-        f'Over {len(names)} validation images, evenly spread, of which {", ".join(shown)} are drawn.']
+        f'Over {len(names)} validation images, evenly spread, of which {", ".join(shown)} are drawn.',
+    ]
     if noise is not None:
-        text.append(f'Each stage was trained once. Mean IU of FCN-32s differs by {noise:.1f} points between the seeds '
-                    'of [balancing](balancing.md); what hangs on no more points than that here is undecided.')
+        text.append(
+            f'Each stage was trained once. Mean IU of FCN-32s differs by {noise:.1f} points between the seeds '
+            'of [balancing](balancing.md); what hangs on no more points than that here is undecided.'
+        )
     study.report('\n\n'.join(text), dict(near_outlines=near, shown=shown, images=len(names)))

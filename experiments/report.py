@@ -39,8 +39,11 @@ def together(verdicts):
 
 def machine():
     """The processor and the cores this runs on."""
-    models = {line.partition(': ')[2] for line in Path('/proc/cpuinfo').read_text().splitlines()
-              if line.startswith('model name')}
+    models = {
+        line.partition(': ')[2]
+        for line in Path('/proc/cpuinfo').read_text().splitlines()
+        if line.startswith('model name')
+    }
     cores = subprocess.run(['nproc'], capture_output=True, text=True, check=True).stdout.strip()
     cores += ' core' if cores == '1' else ' cores'
     return f'{", ".join(sorted(models))}, {cores}, {platform.system()} {platform.machine()}'
@@ -48,12 +51,21 @@ def machine():
 
 def minutes(run):
     """How long a solvers.Run was at work, without the times that it was stopped."""
-    return sum(b['time'] - a['time'] for a, b in pairwise(run.read_log()) if b.get('event') != 'resumed') / 60
+    return (
+        sum(
+            b['time'] - a['time']
+            for a, b in pairwise(run.read_log())
+            if b.get('event') != 'resumed'
+        )
+        / 60
+    )
 
 
 def clean(command):
     """A recorded command with folders outside the repository shortened to their last part."""
+
     def short(word):
         option, equals, value = word.rpartition('=')
         return option + equals + (Path(value).name if value.startswith(('/', '..')) else value)
+
     return ' '.join(map(short, command.split()))

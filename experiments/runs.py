@@ -1,13 +1,17 @@
 """What run folders hold that an experiment may use as it is."""
 
-from solvers.snapshot import STATE, WEIGHTS
+from fcn.solvers.snapshot import STATE, WEIGHTS
 
 
 def ended(run):
     """Whether a run has come to the end that it was asked for: the last thing it did was to validate."""
     records = run.read_log()
-    return bool(run.iteration and records and 'validation' in records[-1]
-                and records[-1]['iteration'] == run.iteration)
+    return bool(
+        run.iteration
+        and records
+        and 'validation' in records[-1]
+        and records[-1]['iteration'] == run.iteration
+    )
 
 
 def unlike(run, settings):

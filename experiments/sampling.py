@@ -8,10 +8,10 @@ net starts from the classifier three times, with p = 1, 0.5 and 0.25 (data_layer
 
 import numpy as np
 
-from data_layers import VOID, dataset_class
-from data_layers.prefetch import limited
-from nets import find
-from solvers.recipes import recipe_of
+from fcn.data_layers import VOID, dataset_class
+from fcn.data_layers.prefetch import evenly_spread
+from fcn.nets import find, last_stride
+from fcn.solvers.recipes import recipe_of
 
 from . import ways
 from .study import claims, table
@@ -26,27 +26,52 @@ def run(study):
     net = study.net('fcn32s')
     count = ways.iterations(study, 250, 100)
     rate = BATCH / recipe_of(net).iter_size * find(net).base_lr
-    images, pixels, found = {share: round(BATCH / share) for share in SHARES}, labelled(study, net), {}
+    images, pixels, found = (
+        {share: round(BATCH / share) for share in SHARES},
+        labelled(study, net),
+        {},
+    )
     for share in SHARES:
-        trained = ways.train(study, net, count, batch=BATCH, base_lr=rate, sampling=share if share < 1 else None)
+        trained = ways.train(
+            study, net, count, batch=BATCH, base_lr=rate, sampling=share if share < 1 else None
+        )
         found[share] = ways.curve(trained, images[share])
-        found[share]['loss'] /= 1 if find(net).normalize else pixels
+        found[share]['loss'] /= 1 if find(net).normalize_loss else pixels
         found[share]['images'] = found[share]['iteration'] * images[share]
     names = {share: 'whole images' if share == 1 else f'{share:.0%} sampled' for share in SHARES}
     file = study.picture('figure5')
-    ways.lines(file, [(across, 'training loss of a pixel',
-                       {names[share]: (values[key], values['loss']) for share, values in found.items()})
-                      for across, key in (('iterations', 'iteration'), ('images processed', 'images'))])
+    ways.lines(
+        file,
+        [
+            (
+                across,
+                'training loss of a pixel',
+                {names[share]: (values[key], values['loss']) for share, values in found.items()},
+            )
+            for across, key in (('iterations', 'iteration'), ('images processed', 'images'))
+        ],
+    )
     ends = {share: end(values) for share, values in found.items()}
-    rows = [(names[share], images[share], f'{loss:.3f}', f'{seconds:.3f}', float(iu))
-            for share, (loss, seconds, iu) in ends.items()]
-    text = [table(['', 'images a step', 'loss of a pixel, last quarter', 'seconds a step', 'mean IU'], rows),
-            f'![the loss by iterations and by images processed]({file.name})', conclusion(ends),
-            f'A cell is one of the scores at stride {find(net).head.stride}: the pixels nearest to it are learned '
-            'from, or not, together. What a sampled loss keeps is divided by p, so that all three estimate that of '
-            'whole images; curves are means of 20 iterations. Mean IU is of the images that validate while training. '
-            f'A step of whole images is of {BATCH} here and of 20 in the paper.']
-    raw = {str(share): {key: value.tolist() for key, value in values.items()} for share, values in found.items()}
+    rows = [
+        (names[share], images[share], f'{loss:.3f}', f'{seconds:.3f}', float(iu))
+        for share, (loss, seconds, iu) in ends.items()
+    ]
+    text = [
+        table(
+            ['', 'images a step', 'loss of a pixel, last quarter', 'seconds a step', 'mean IU'],
+            rows,
+        ),
+        f'![the loss by iterations and by images processed]({file.name})',
+        conclusion(ends),
+        f'A cell is one of the scores at stride {last_stride(find(net))}: the pixels nearest to it are learned '
+        'from, or not, together. What a sampled loss keeps is divided by p, so that all three estimate that of '
+        'whole images; curves are means of 20 iterations. Mean IU is of the images that validate while training. '
+        f'A step of whole images is of {BATCH} here and of 20 in the paper.',
+    ]
+    raw = {
+        str(share): {key: value.tolist() for key, value in values.items()}
+        for share, values in found.items()
+    }
     study.report('\n\n'.join(text), raw)
 
 
@@ -54,22 +79,36 @@ def labelled(study, net):
     """Pixels of an image to learn from that have a class, in the mean."""
     source = study.source(net, 'train')
     dataset = dataset_class(source.dataset)(source.root, source.split)
-    return float(np.mean([(dataset.label(name) != VOID).sum() for name in limited(dataset.names, COUNTED)]))
+    return float(
+        np.mean(
+            [(dataset.label(name) != VOID).sum() for name in evenly_spread(dataset.names, COUNTED)]
+        )
+    )
 
 
 def end(values):
     """The mean loss over the last quarter, seconds for an iteration, and the last validation's mean IU."""
     loss, last = values['loss'], max(1, len(values['loss']) // 4)
-    return float(loss[-last:].mean()), float(values['seconds'][-1] / values['iteration'][-1]), values['mean_iu'][-1]
+    return (
+        float(loss[-last:].mean()),
+        float(values['seconds'][-1] / values['iteration'][-1]),
+        values['mean_iu'][-1],
+    )
 
 
 def conclusion(ends):
     """What the paper says of Figure 5, and whether it is so here."""
     whole, sampled = ends[1.0], [ends[share] for share in SHARES[1:]]
     losses, times = ([values[index] / whole[index] for values in sampled] for index in (0, 1))
-    said = claims({
-        f'Sampling changes convergence by iterations little (here: the last loss by less than {ALIKE:.0%})':
-            all(abs(ratio - 1) <= ALIKE for ratio in losses),
-        'It takes more time, for the more images of a step': all(ratio > 1 for ratio in times)})
-    return (f'{said}\n\nWith p = 0.5 and 0.25 the loss of the last quarter is {losses[0]:.2f} and {losses[1]:.2f} '
-            f'times that of whole images, and a step takes {times[0]:.1f} and {times[1]:.1f} times as long.')
+    said = claims(
+        {
+            f'Sampling changes convergence by iterations little (here: the last loss by less than {ALIKE:.0%})': all(
+                abs(ratio - 1) <= ALIKE for ratio in losses
+            ),
+            'It takes more time, for the more images of a step': all(ratio > 1 for ratio in times),
+        }
+    )
+    return (
+        f'{said}\n\nWith p = 0.5 and 0.25 the loss of the last quarter is {losses[0]:.2f} and {losses[1]:.2f} '
+        f'times that of whole images, and a step takes {times[0]:.1f} and {times[1]:.1f} times as long.'
+    )

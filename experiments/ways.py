@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from miniature.pictures import STAGE_COLOURS, STAGE_MARKERS
-from nets import find
-from solvers import METRICS
+from fcn.metrics import METRICS
+from fcn.nets import find
+from fcn.visualize import STAGE_COLOURS, STAGE_MARKERS
 
 from .report import HEADS, exceeds
 from .study import QUICK, QUICK_REAL, table
@@ -35,11 +35,19 @@ def train(study, net, count, **options):
 
     Whichever experiment asks for the same first trains it; the miniature's net as by its recipe is that of Table 2.
     """
-    asked = ''.join(f'-{key}' if value is True else f'-{key}{value:g}' for key, value in options.items()
-                    if value and (key, value) != ('seed', SEEDS[0]))
+    asked = ''.join(
+        f'-{key}' if value is True else f'-{key}{value:g}'
+        for key, value in options.items()
+        if value and (key, value) != ('seed', SEEDS[0])
+    )
     plain = not asked and study.trunk == 'mini' and count == study.usual(find(net))
-    return study.train(net, None if plain else f'{net}-{count}{asked}', iterations=count,
-                       val_every=max(1, count // 8), **options)
+    return study.train(
+        net,
+        None if plain else f'{net}-{count}{asked}',
+        iterations=count,
+        val_every=max(1, count // 8),
+        **options,
+    )
 
 
 def scores(study, net, runs):
@@ -59,11 +67,20 @@ def compared(study, ways, count):
     """
     net, found = study.net('fcn32s'), {}
     for way, options in ways.items():
-        found[way] = scores(study, net, [train(study, net, count, **options, seed=seed) for seed in seeds(study)])
+        found[way] = scores(
+            study, net, [train(study, net, count, **options, seed=seed) for seed in seeds(study)]
+        )
     many, real = len(seeds(study)) > 1, study.beside('googlenet') if study.trunk == 'mini' else None
     head = ['', *HEADS, *(['spread of mean IU'] if many else []), *([REAL] if real else [])]
-    rows = [(way, *map(float, values.mean(0)), *([spread(values)] if many else []),
-             *([float(np.mean(real['raw'][way]['mean_iu']))] if real else [])) for way, values in found.items()]
+    rows = [
+        (
+            way,
+            *map(float, values.mean(0)),
+            *([spread(values)] if many else []),
+            *([float(np.mean(real['raw'][way]['mean_iu']))] if real else []),
+        )
+        for way, values in found.items()
+    ]
     return found, table(head, rows)
 
 
@@ -73,13 +90,17 @@ def basis(study, count):
     words = f'{f"Means over {many} seeds" if many > 1 else "One seed"}, {count} iterations each, all validation images.'
     if study.trunk == 'mini' and study.beside('googlenet'):
         name = f'{study.name}-googlenet.md'
-        words += f' The real column is of [{name}]({name}), which names its iterations and their time.'
+        words += (
+            f' The real column is of [{name}]({name}), which names its iterations and their time.'
+        )
     return words
 
 
 def raw(found):
     """The metrics of `compared` for a report's JSON."""
-    return {way: dict(zip(METRICS, values.T.tolist(), strict=True)) for way, values in found.items()}
+    return {
+        way: dict(zip(METRICS, values.T.tolist(), strict=True)) for way, values in found.items()
+    }
 
 
 def spread(values):
@@ -107,8 +128,11 @@ def verdict(found, way, plain):
     differences, error = gains(found, way, plain)
     mean = float(differences.mean())
     by_seed = ', '.join(f'{difference:+.1f}' for difference in differences)
-    how = f'seed by seed {by_seed}; two standard errors are {error:.1f}' if len(differences) > 1 else (
-        'by one seed, which tells nothing of chance')
+    how = (
+        f'seed by seed {by_seed}; two standard errors are {error:.1f}'
+        if len(differences) > 1
+        else ('by one seed, which tells nothing of chance')
+    )
     return f'{way.capitalize()}, mean IU is {abs(mean):.1f} points {"above" if mean > 0 else "below"} {plain} ({how})'
 
 
@@ -119,23 +143,46 @@ def curve(run, batch):
     shown = [record for record in records if 'smoothed_loss' in record]
     checked = [record for record in records if 'validation' in record]
     iteration = np.array([record['iteration'] for record in shown])
-    seconds = np.diff(iteration, prepend=0) * batch / np.array([record['images_per_second'] for record in shown])
-    return dict(iteration=iteration, loss=np.array([record['smoothed_loss'] for record in shown]),
-                seconds=np.cumsum(seconds), val_iteration=np.array([record['iteration'] for record in checked]),
-                val_loss=np.array([record['validation_loss'] for record in checked]),
-                mean_iu=np.array([100 * record['validation']['mean_iu'] for record in checked]))
+    seconds = (
+        np.diff(iteration, prepend=0)
+        * batch
+        / np.array([record['images_per_second'] for record in shown])
+    )
+    return dict(
+        iteration=iteration,
+        loss=np.array([record['smoothed_loss'] for record in shown]),
+        seconds=np.cumsum(seconds),
+        val_iteration=np.array([record['iteration'] for record in checked]),
+        val_loss=np.array([record['validation_loss'] for record in checked]),
+        mean_iu=np.array([100 * record['validation']['mean_iu'] for record in checked]),
+    )
 
 
 def lines(path, panels, markers=False):
     """Write a picture of `panels`, [(label of x, label of y, {name: (x, y)})], side by side; names have one style."""
     figure = Figure(figsize=(4.2 * len(panels), 3.4), layout='constrained')
-    for axes, (across, up, curves) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    for axes, (across, up, curves) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
+    ):
         for order, (name, (x, y)) in enumerate(curves.items()):
-            axes.plot(x, y, label=name, color=STAGE_COLOURS[order], linestyle=LINES[order], linewidth=1.6,
-                      marker=STAGE_MARKERS[order] if markers else None, markersize=4)
+            axes.plot(
+                x,
+                y,
+                label=name,
+                color=STAGE_COLOURS[order],
+                linestyle=LINES[order],
+                linewidth=1.6,
+                marker=STAGE_MARKERS[order] if markers else None,
+                markersize=4,
+            )
         axes.set(xlabel=across, ylabel=up)
         axes.set_ylim(bottom=0)
         axes.grid(color='0.9', linewidth=0.6)
         axes.spines[['top', 'right']].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc='outside upper center', frameon=False, ncols=len(curves))
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc='outside upper center',
+        frameon=False,
+        ncols=len(curves),
+    )
     figure.savefig(path, dpi=200)

@@ -15,10 +15,10 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from data_layers.convert import save_label
-from data_layers.mini import OBJECT_SIDE
-from errors import UserError
-from files import read_text
+from fcn.data_layers.images import save_label
+from fcn.data_layers.mini import OBJECT_SIDE
+from fcn.errors import FCNError
+from fcn.io import read_text
 
 from .shapes import CLASSES, SPLITS, draw, draw_object
 
@@ -33,12 +33,21 @@ def generate(root, train=800, val=200, size=(96, 160), seed=0, objects=4000):
     SegmentationClass/ palette PNGs of the same size, ImageSets/Segmentation/ the lists;
     Objects/ and ImageSets/Main/ get `objects` pictures of one shape, a twentieth of them to validate on.
     The folder appears whole or not at all; one that already holds this very set is kept.
-    Raises UserError on impossible numbers and on a folder that holds anything else.
+    Raises FCNError on impossible numbers and on a folder that holds anything else.
     """
     if not 64 <= size[0] <= size[1] or min(train, val, objects) < 0:
-        raise UserError(f'no such set: train={train}, val={val}, size={tuple(size)} (sides from 64 up)')
-    manifest = dict(version=VERSION, classes=list(CLASSES), train=train, val=val, objects=objects, size=list(size),
-                    seed=seed)
+        raise FCNError(
+            f'no such set: train={train}, val={val}, size={tuple(size)} (sides from 64 up)'
+        )
+    manifest = dict(
+        version=VERSION,
+        classes=list(CLASSES),
+        train=train,
+        val=val,
+        objects=objects,
+        size=list(size),
+        seed=seed,
+    )
 
     def write(folder):
         _write_voc(folder, manifest)
@@ -72,9 +81,13 @@ def whole(root, manifest, write):
 def _digest(folder):
     """The hash of a folder's files, by name and content, but for its manifest."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob('*') if path.is_file() and path != folder / MANIFEST):
+    for path in sorted(
+        path for path in folder.rglob('*') if path.is_file() and path != folder / MANIFEST
+    ):
         with path.open('rb') as file:
-            digest.update(f'{path.relative_to(folder)} {hashlib.file_digest(file, "sha256").hexdigest()}\n'.encode())
+            digest.update(
+                f'{path.relative_to(folder)} {hashlib.file_digest(file, "sha256").hexdigest()}\n'.encode()
+            )
     return digest.hexdigest()
 
 
@@ -84,21 +97,23 @@ def _holds(root, manifest):
         return False
     remedy = 'remove it or name another folder'
     if not (root / MANIFEST).is_file():
-        raise UserError(f'{root} is not a generated data set: {remedy}')
+        raise FCNError(f'{root} is not a generated data set: {remedy}')
     try:
         found = json.loads(read_text(root / MANIFEST, 1 << 20))
-    except UserError:
+    except FCNError:
         raise
     except (ValueError, RecursionError) as error:
-        raise UserError(f'{root / MANIFEST}: damaged ({error}): {remedy}') from error
+        raise FCNError(f'{root / MANIFEST}: damaged ({error}): {remedy}') from error
     if not isinstance(found, dict):
-        raise UserError(f'{root / MANIFEST}: damaged (no JSON object): {remedy}')
+        raise FCNError(f'{root / MANIFEST}: damaged (no JSON object): {remedy}')
     digest = found.pop('sha256', None)
     if found != manifest:
-        differ = sorted(key for key in manifest.keys() | found.keys() if found.get(key) != manifest.get(key))
-        raise UserError(f'{root} holds a set drawn with other {", ".join(differ)}: {remedy}')
+        differ = sorted(
+            key for key in manifest.keys() | found.keys() if found.get(key) != manifest.get(key)
+        )
+        raise FCNError(f'{root} holds a set drawn with other {", ".join(differ)}: {remedy}')
     if digest != _digest(root):
-        raise UserError(f'{root}: files were lost, added or changed since it was drawn: {remedy}')
+        raise FCNError(f'{root}: files were lost, added or changed since it was drawn: {remedy}')
     return True
 
 
@@ -110,7 +125,9 @@ def _write_voc(folder, manifest):
         kind.mkdir(parents=True)
     for split in SPLITS:
         names = [f'{split}_{index:05d}' for index in range(manifest[split])]
-        for index, name in enumerate(tqdm(names, desc=f'drawing {split}', unit='image', disable=None)):
+        for index, name in enumerate(
+            tqdm(names, desc=f'drawing {split}', unit='image', disable=None)
+        ):
             scene = draw(manifest['seed'], split, index, manifest['size'])
             Image.fromarray(scene.image).save(images / f'{name}.jpg', quality=92, subsampling=0)
             save_label(scene.label, labels / f'{name}.png')
@@ -123,7 +140,9 @@ def _write_objects(folder, manifest):
     pictures.mkdir()
     lists.mkdir()
     names = []
-    for index in tqdm(range(manifest['objects']), desc='drawing objects', unit='image', disable=None):
+    for index in tqdm(
+        range(manifest['objects']), desc='drawing objects', unit='image', disable=None
+    ):
         image, label = draw_object(manifest['seed'], index, OBJECT_SIDE)
         names.append(f'{CLASSES[label]}_{index:05d}')
         Image.fromarray(image).save(pictures / f'{names[-1]}.jpg', quality=92, subsampling=0)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_layers import VOID, MiniSIFTFlow
+from fcn.data_layers import VOID, MiniSIFTFlow
 
 from .shapes import SMALLEST, background, blend, colours, develop, mixed, noise, paint, texture
 
@@ -24,6 +24,7 @@ FORESHORTENED = 0.45  # height of what lies, as a share of its width
 
 class Landscape(NamedTuple):
     """One example, H×W uint8: `image` RGB, and its two labels."""
+
     image: np.ndarray
     semantic: np.ndarray
     geometric: np.ndarray
@@ -38,7 +39,7 @@ def _sky(rng):
 
 def _houses(image, semantic, geometric, horizon, rng):
     """Paint up to three houses across the horizon, in place."""
-    y, x = np.mgrid[:SIZE[0], :SIZE[1]]
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     for _ in range(rng.integers(1, 3, endpoint=True)):
         left, wide = rng.uniform(-10, SIZE[1] - 20), rng.uniform(24, 56)
         top, bottom = horizon - rng.uniform(16, 44), horizon + rng.uniform(4, 14)
@@ -56,8 +57,11 @@ def _place(rng, horizon, count):
         name, surface = str(rng.choice(SHAPES)), str(rng.choice(list(SURFACES)))
         r = rng.uniform(SMALLEST[name], LARGEST) / 2
         tall = FORESHORTENED * r if surface == 'horizontal' else r
-        top, bottom = {'sky': (0.3 * r, horizon - r), 'vertical': (horizon - r, height - r),
-                       'horizontal': (horizon + tall, height - 0.3 * tall)}[surface]
+        top, bottom = {
+            'sky': (0.3 * r, horizon - r),
+            'vertical': (horizon - r, height - r),
+            'horizontal': (horizon + tall, height - 0.3 * tall),
+        }[surface]
         if top >= bottom:
             continue
         centre = rng.uniform((top, 0.4 * r), (bottom, width - 0.4 * r))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import distance_transform_edt, minimum_filter
 
-from data_layers import MiniNYUD
-from data_layers.hha import NYUD_CAMERA, Camera
+from fcn.data_layers import MiniNYUD
+from fcn.data_layers.hha import NYUD_CAMERA, Camera
 
 from .shapes import SMALLEST, background, develop, distract, noise, paint
 
@@ -20,13 +20,16 @@ CLASSES = MiniNYUD.labels['label']
 SHAPES = CLASSES[3:]
 WALL, FLOOR, PICTURE = range(3)
 SIZE = (120, 160)  # pixels, a quarter of NYUDv2's
-CAMERA = Camera(NYUD_CAMERA.fx / 4, NYUD_CAMERA.fy / 4, (NYUD_CAMERA.cx + 1.5) / 4, (NYUD_CAMERA.cy + 1.5) / 4)
+CAMERA = Camera(
+    NYUD_CAMERA.fx / 4, NYUD_CAMERA.fy / 4, (NYUD_CAMERA.cx + 1.5) / 4, (NYUD_CAMERA.cy + 1.5) / 4
+)
 LARGEST = 72  # pixels, of a shape
 GAP = 0.75  # of the distance to the wall that to a board is, at most
 
 
 class Room(NamedTuple):
     """One example, H×W: `image` uint8 RGB, `depth` uint16 in millimetres, 0 where it has a hole, and `label` uint8."""
+
     image: np.ndarray
     depth: np.ndarray
     label: np.ndarray
@@ -34,7 +37,7 @@ class Room(NamedTuple):
 
 def _planes(rng):
     """Depth in metres of a wall and of a floor, each H×W as if the other were not; infinite above the horizon."""
-    y, x = np.ogrid[1:SIZE[0] + 1, 1:SIZE[1] + 1]
+    y, x = np.ogrid[1 : SIZE[0] + 1, 1 : SIZE[1] + 1]
     across, down = (x - CAMERA.cx) / CAMERA.fx, (y - CAMERA.cy) / CAMERA.fy
     pitch, yaw = np.radians(rng.uniform(8, 20)), np.radians(rng.uniform(-25, 25))
     falling = np.cos(pitch) * down + np.sin(pitch)
@@ -48,12 +51,14 @@ def measured(depth, rng):
     """What a Kinect gives for H×W depth in metres: uint16 millimetres with noise and holes."""
     height, width = depth.shape
     y, x = np.mgrid[:height, :width]
-    astray = [np.clip((at + 1.5 * noise(rng, height, width, 4)).round().astype(int), 0, most - 1)
-              for at, most in ((y, height), (x, width))]
+    astray = [
+        np.clip((at + 1.5 * noise(rng, height, width, 4)).round().astype(int), 0, most - 1)
+        for at, most in ((y, height), (x, width))
+    ]
     # Its light comes from the side: what is nearer casts a shadow without depth.
     shadow = depth - minimum_filter(depth, (1, 3), origin=(0, -1)) > 0.1 * depth
     holes = shadow | (noise(rng, height, width, 6) > 0.85)
-    found = depth[tuple(astray)] + 0.003 * depth ** 2 * rng.standard_normal(depth.shape)
+    found = depth[tuple(astray)] + 0.003 * depth**2 * rng.standard_normal(depth.shape)
     return np.where(holes, 0, 1000 * found).round().astype(np.uint16)
 
 
@@ -74,8 +79,9 @@ def _place(rng, wall, floor, count):
         centre = rng.uniform((0.3 * r, 0.5 * r), (height - r, width - 0.5 * r))
         share = rng.uniform(0.5, GAP) if rng.random() < 0.6 else 1.0
         lowest = int(centre[0] + r), int(centre[1])
-        if (share * wall[lowest] < floor[lowest]
-                and all(np.hypot(*(centre - other)) > 0.8 * (r + reach) for _, reach, other, _ in placed)):
+        if share * wall[lowest] < floor[lowest] and all(
+            np.hypot(*(centre - other)) > 0.8 * (r + reach) for _, reach, other, _ in placed
+        ):
             placed.append((name, r, centre, share))
     return placed[:count]
 

@@ -1,8 +1,8 @@
 """The miniature's other sets, in the layouts of NYUDv2 and SIFT Flow.
 
-    from miniature.sets import generate_nyud, generate_siftflow
-    generate_nyud('data/mini-nyud')
-    generate_siftflow('data/mini-siftflow')
+from miniature.sets import generate_nyud, generate_siftflow
+generate_nyud('data/mini-nyud')
+generate_siftflow('data/mini-siftflow')
 """
 
 import io
@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.io import savemat
 from tqdm import tqdm
 
-from data_layers import VOID, MiniNYUD, MiniSIFTFlow
-from data_layers.hha import encode
-from errors import UserError
+from fcn.data_layers import VOID, MiniNYUD, MiniSIFTFlow
+from fcn.data_layers.hha import encode
+from fcn.errors import FCNError
 
 from .generate import whole
 from .landscapes import draw_landscape
@@ -36,10 +36,10 @@ def generate_siftflow(root, trainval=600, test=150, seed=0):
 def _generate(kind, root, trainval, test, seed, files_of):
     """The set of the class `kind` under `root`, its examples' files {top: bytes} made by `files_of`.
 
-    Raises UserError on impossible numbers, and on a folder that holds anything else.
+    Raises FCNError on impossible numbers, and on a folder that holds anything else.
     """
     if min(trainval, test) < 0:
-        raise UserError(f'no such set: trainval={trainval}, test={test} (from 0 up)')
+        raise FCNError(f'no such set: trainval={trainval}, test={test} (from 0 up)')
     counts = {'trainval': trainval, 'test': test}
     labels = {top: list(names) for top, names in kind.labels.items()}
     manifest = dict(version=VERSION, kind=kind.__name__, labels=labels, **counts, seed=seed)
@@ -50,7 +50,9 @@ def _generate(kind, root, trainval, test, seed, files_of):
             (folder / pattern).parent.mkdir(parents=True, exist_ok=True)
         for number, (split, count) in enumerate(counts.items()):
             names = [f'{split}_{index:05d}' for index in range(count)]
-            for index, name in enumerate(tqdm(names, desc=f'drawing {split}', unit='image', disable=None)):
+            for index, name in enumerate(
+                tqdm(names, desc=f'drawing {split}', unit='image', disable=None)
+            ):
                 for top, content in files_of(seed, number, index).items():
                     (folder / kind.paths[top].format(name)).write_bytes(content)
             (folder / f'{split}.txt').write_text(''.join(f'{name}\n' for name in names))
@@ -61,14 +63,21 @@ def _generate(kind, root, trainval, test, seed, files_of):
 def _room(seed, split, index):
     room = draw_room(seed, split, index)
     hha = encode(filled(room.depth) / 1000, room.depth == 0, CAMERA)
-    return {'color': _picture(room.image, 'PNG'), 'depth': _picture(room.depth, 'PNG'), 'hha': _picture(hha, 'PNG'),
-            'label': _mat('segmentation', room.label)}
+    return {
+        'color': _picture(room.image, 'PNG'),
+        'depth': _picture(room.depth, 'PNG'),
+        'hha': _picture(hha, 'PNG'),
+        'label': _mat('segmentation', room.label),
+    }
 
 
 def _landscape(seed, split, index):
     scene = draw_landscape(seed, split, index)
-    return {'data': _picture(scene.image, 'JPEG', quality=92, subsampling=0), 'sem': _mat('S', scene.semantic),
-            'geo': _mat('S', scene.geometric)}
+    return {
+        'data': _picture(scene.image, 'JPEG', quality=92, subsampling=0),
+        'sem': _mat('S', scene.semantic),
+        'geo': _mat('S', scene.geometric),
+    }
 
 
 def _picture(array, form, **options):
@@ -84,4 +93,4 @@ def _mat(variable, label):
     stream = io.BytesIO()
     savemat(stream, {variable: counted}, do_compression=True)
     # In place of a header with the time of day: a seed always gives the same bytes.
-    return HEADER + stream.getvalue()[len(HEADER):]
+    return HEADER + stream.getvalue()[len(HEADER) :]

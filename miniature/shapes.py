@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data_layers import VOID, Mini
+from fcn.data_layers import VOID, Mini
 
 CLASSES = Mini.labels['label']
 SPLITS = ('train', 'val')
@@ -26,18 +26,26 @@ SMALLEST = {'disc': 20, 'ring': 40, 'square': 20, 'triangle': 30, 'star': 44, 'b
 LARGEST = 96
 
 # A class wears its own texture more often than not, a distractor any.
-TEXTURES = {'disc': 'dots', 'ring': 'stripes', 'square': 'checks', 'triangle': 'waves',
-            'star': 'ripples', 'bar': 'hatch'}
+TEXTURES = {
+    'disc': 'dots',
+    'ring': 'stripes',
+    'square': 'checks',
+    'triangle': 'waves',
+    'star': 'ripples',
+    'bar': 'hatch',
+}
 OWN_TEXTURE = 0.9
 
 
 class Scene(NamedTuple):
     """One example: `image` H×W×3 uint8 RGB, `label` H×W uint8 in {0..6, 255}."""
+
     image: np.ndarray
     label: np.ndarray
 
 
 # Shapes: signed distances of the points (u, v) to an outline around the origin, in pixels.
+
 
 def box(u, v, half_width, half_height):
     """Distance to an upright rectangle."""
@@ -52,7 +60,7 @@ def star(u, v, points, outer, inner):
     angle = np.abs(angle - sector * np.round(angle / sector))  # all edges fold onto one
     x, y = radius * np.cos(angle) - outer, radius * np.sin(angle)
     edge_x, edge_y = inner * np.cos(sector / 2) - outer, inner * np.sin(sector / 2)
-    along = np.clip((x * edge_x + y * edge_y) / (edge_x ** 2 + edge_y ** 2), 0, 1)
+    along = np.clip((x * edge_x + y * edge_y) / (edge_x**2 + edge_y**2), 0, 1)
     outside = np.sign(x * edge_y - y * edge_x)
     return outside * np.hypot(x - along * edge_x, y - along * edge_y)
 
@@ -60,7 +68,10 @@ def star(u, v, points, outer, inner):
 def blob(u, v, r, rng):
     """Near the distance to a closed wavy curve of radius about `r`."""
     angle, radius = np.arctan2(v, u), np.hypot(u, v)
-    wave = sum(rng.uniform(0.05, 0.3) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 5))
+    wave = sum(
+        rng.uniform(0.05, 0.3) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
+        for k in (2, 3, 5)
+    )
     return 0.8 * (radius - r * (1 + wave))
 
 
@@ -83,6 +94,7 @@ def shape(name, u, v, r, rng):
 
 
 # Textures: patterns over the same points, from 0 for one colour to 1 for another.
+
 
 def _steep(wave, slope=3):
     """A wave around zero made a pattern of two tones with soft edges."""
@@ -111,9 +123,16 @@ def texture(name, u, v, rng):
 def colours(rng, contrast, saturation):
     """A dark and a light RGB colour in [0, 1] of random hues, about `contrast` apart in brightness."""
     middle = rng.uniform(0.4, 0.6)
-    tints = [np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, saturation), 1)) for _ in range(2)]
-    return [np.clip(tint - tint.mean() + brightness, 0, 1).astype(np.float32)
-            for tint, brightness in zip(tints, (middle - contrast / 2, middle + contrast / 2), strict=True)]
+    tints = [
+        np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, saturation), 1))
+        for _ in range(2)
+    ]
+    return [
+        np.clip(tint - tint.mean() + brightness, 0, 1).astype(np.float32)
+        for tint, brightness in zip(
+            tints, (middle - contrast / 2, middle + contrast / 2), strict=True
+        )
+    ]
 
 
 def mixed(pair, pattern):
@@ -122,6 +141,7 @@ def mixed(pair, pattern):
 
 
 # Pictures: float32 H×W×3 in [0, 1], painted from back to front.
+
 
 def noise(rng, height, width, cell):
     """Smooth noise in about [-1, 1], H×W, whose features are `cell` pixels wide."""
@@ -153,7 +173,9 @@ def background(rng, height, width):
     for _ in range(rng.integers(2, 7)):
         u, v = _turned(y, x, rng.uniform(0, (height, width)), rng.uniform(0, 2 * np.pi))
         distance = box(u, v, rng.uniform(15, 90), rng.uniform(0.4, 0.9))
-        blend(image, rng.random(3, np.float32), rng.uniform(0.3, 0.9) * np.clip(0.5 - distance, 0, 1))
+        blend(
+            image, rng.random(3, np.float32), rng.uniform(0.3, 0.9) * np.clip(0.5 - distance, 0, 1)
+        )
     return image
 
 
@@ -168,7 +190,7 @@ def paint(image, label, rng, name, r, centre, value=None, tall=1):
     bottom, right = (int(c + reach) for c in centre)
     window = slice(top, bottom), slice(left, right)
     image, label = image[window], label[window]
-    y, x = np.mgrid[top:top + label.shape[0], left:left + label.shape[1]]
+    y, x = np.mgrid[top : top + label.shape[0], left : left + label.shape[1]]
     u, v = _turned(y, x, centre, rng.uniform(0, 2 * np.pi), tall)
     distance = tall * (blob(u, v, r, rng) if name is None else shape(name, u, v, r, rng))
     shadow = np.clip(0.5 - distance / (2 * SHADOW), 0, 0.5)
@@ -214,7 +236,7 @@ def draw(seed, split, index, size):
     height, width = rng.integers(size[0], size[1], 2, endpoint=True)
     image, label = background(rng, height, width), np.zeros((height, width), np.uint8)
     distract(image, label, rng, 3)
-    count = int(height * width / 128 ** 2 * rng.uniform(3, 5) + 0.5)
+    count = int(height * width / 128**2 * rng.uniform(3, 5) + 0.5)
     for name, r, centre in _place(rng, height, width, count):
         paint(image, label, rng, name, r, centre)
     return Scene(develop(image, rng), label)

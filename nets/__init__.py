@@ -1,13 +1,12 @@
 """The nets of the paper, written in NetSpec.
 
-A net is a trunk and a head (`table.NETS`) spelled in one vocabulary
-(`vocabulary`). `python nets/NAME/net.py` writes its prototxts beside itself.
+`table` lists them all: each row names a backbone, a head, a data set and a recipe. The head is
+spelled in a net.py, layer by layer: nets/voc-fcn8s/net.py is FCN-8s.
 """
 
-import engine  # noqa: F401  (readies caffe for import)
+from fcn import engine  # noqa: F401  (prepares caffe for import)
+from fcn.nets.config import NetConfig
+from fcn.nets.prototxt import deploy_net, last_stride, train_net
+from fcn.nets.table import NETS, find
 
-from .table import NETS, Net, find
-from .write import FOLDER, deploy_net, input_tops, labels_of, prototxts, score_tops, train_net, write_net
-
-__all__ = ['FOLDER', 'NETS', 'Net', 'deploy_net', 'find', 'input_tops', 'labels_of', 'prototxts', 'score_tops',
-           'train_net', 'write_net']
+__all__ = ['NETS', 'NetConfig', 'deploy_net', 'find', 'last_stride', 'train_net']

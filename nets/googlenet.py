@@ -1,10 +1,15 @@
-"""The GoogLeNet trunk (Szegedy et al. 2014), with the final loss only and, when fully
+"""The GoogLeNet backbone (Szegedy et al. 2014), with the final loss only and, when fully
 convolutional, without the last average pooling (section 4.1)."""
 
+from dataclasses import dataclass, field
+from typing import Any
+
+from caffe import NetSpec
 from caffe import layers as L
 from caffe import params as P
+from caffe.net_spec import Top
 
-from .vocabulary import FROZEN, LEARNED, conv_relu, max_pool
+from .layers import FROZEN, LEARNED, Multipliers, conv_relu, max_pool
 
 # Output channels: 1×1; 3×3 reduction and 3×3; 5×5 reduction and 5×5; pooling projection.
 INCEPTIONS = {
@@ -20,33 +25,32 @@ INCEPTIONS = {
 }
 
 
+@dataclass(frozen=True)
 class GoogLeNet:
-    """GoogLeNet. Its strided kernels are odd, so odd kernels upsample; an even
-    one would land on half a pixel. The taps are the last outputs at each stride.
-    `param` holds the learning-rate multipliers of all its convolutions."""
+    """GoogLeNet. Its strided kernels are odd, so odd kernels upsample; an even one would land on
+    half a pixel. `param` holds the learning-rate multipliers of all its convolutions.
 
-    taps = {32: 'pool5/drop_7x7_s1', 16: 'inception_4e/output', 8: 'inception_3b/output'}
-    # 3×3 pooling by 2 rounds up, so a score upsampled to a tap is never smaller than it.
-    crop_to_tap = True
-    normalize = True
-    # The mean over pixels that a normalised loss takes leaves a zero score layer
-    # little to learn from: it learns ten times as fast as the rest.
-    score_lr = 10
-    input_size = 224
+    The mean over pixels that a normalised loss takes leaves a zero score layer little to learn
+    from: it learns ten times as fast as the rest.
+    """
 
-    def __init__(self, param=LEARNED):
-        self.param = param
+    param: Multipliers = field(default_factory=lambda: LEARNED)
+    normalize_loss: bool = True
+    score_lr: float = 10
+    input_size: int = 224
 
-    @staticmethod
-    def upsampling_kernel(factor):
-        return 2 * factor - 1
+    def upsampling_kernel(self, stride: int) -> int:
+        """Side of the kernel that upsamples `stride` times."""
+        return 2 * stride - 1
 
-    def features(self, n, bottom, pad=3):
-        """conv1/7x7_s2 … inception_5b/output added to NetSpec `n`; returns the last."""
-        def conv(name, bottom, *options, **more):
+    def features(self, n: NetSpec, bottom: Top, pad: int = 3) -> Top:
+        """Add conv1/7x7_s2 … inception_5b/output to `n` and return the last."""
+
+        def conv(name: str, bottom: Top, *options: int, **more: Any) -> Top:
             folder, _, leaf = name.partition('/')
-            n[name], n[f'{folder}/relu_{leaf}'] = conv_relu(bottom, *options, param=self.param, **more)
-            return n[f'{folder}/relu_{leaf}']
+            relu = f'{folder}/relu_{leaf}'
+            n[name], n[relu] = conv_relu(bottom, *options, param=self.param, **more)
+            return n[relu]
 
         top = conv('conv1/7x7_s2', bottom, 64, 7, stride=2, pad=pad)
         n['pool1/3x3_s2'] = top = max_pool(top, 3)
@@ -61,25 +65,30 @@ class GoogLeNet:
                 n[pool] = top = max_pool(top, 3)
             prefix = f'inception_{name}'
             branch1 = conv(f'{prefix}/1x1', top, one, 1)
-            branch3 = conv(f'{prefix}/3x3', conv(f'{prefix}/3x3_reduce', top, reduce3, 1), three, 3, pad=1)
-            branch5 = conv(f'{prefix}/5x5', conv(f'{prefix}/5x5_reduce', top, reduce5, 1), five, 5, pad=2)
+            reduced3 = conv(f'{prefix}/3x3_reduce', top, reduce3, 1)
+            branch3 = conv(f'{prefix}/3x3', reduced3, three, 3, pad=1)
+            reduced5 = conv(f'{prefix}/5x5_reduce', top, reduce5, 1)
+            branch5 = conv(f'{prefix}/5x5', reduced5, five, 5, pad=2)
             n[f'{prefix}/pool'] = max_pool(top, 3, stride=1, pad=1)
             branch_pool = conv(f'{prefix}/pool_proj', n[f'{prefix}/pool'], project, 1)
             n[f'{prefix}/output'] = top = L.Concat(branch1, branch3, branch5, branch_pool)
         return top
 
-    def trunk(self, n, bottom):
-        """The fully convolutional trunk, up to the dropout after inception_5b."""
-        top = self.features(n, bottom, pad=100)
-        # Not in place: a skip net must not drop what a tap reads.
-        n['pool5/drop_7x7_s1'] = L.Dropout(top, dropout_ratio=0.4)
+    def convolutional(self, n: NetSpec, image: Top, dropout: bool = True) -> Top:
+        """Add the fully convolutional backbone to `n` and return its last top."""
+        top = self.features(n, image, pad=100)
+        if dropout:  # Not in place: a skip net must not drop what a skip layer reads.
+            n['pool5/drop_7x7_s1'] = top = L.Dropout(top, dropout_ratio=0.4)
+        return top
 
-    def classifier(self, n, bottom, classes):
-        """The ILSVRC classifier; returns its class scores, loss3/classifier."""
-        top = self.features(n, bottom)
+    def classifier(self, n: NetSpec, image: Top, classes: int) -> Top:
+        """Add the ILSVRC classifier to `n` and return its class scores, loss3/classifier."""
+        top = self.features(n, image)
         n['pool5/7x7_s1'] = L.Pooling(top, pool=P.Pooling.AVE, kernel_size=7, stride=1)
         n['pool5/drop_7x7_s1'] = L.Dropout(n['pool5/7x7_s1'], dropout_ratio=0.4, in_place=True)
-        n['loss3/classifier'] = L.InnerProduct(n['pool5/drop_7x7_s1'], num_output=classes, param=LEARNED)
+        n['loss3/classifier'] = L.InnerProduct(
+            n['pool5/drop_7x7_s1'], num_output=classes, param=LEARNED
+        )
         return n['loss3/classifier']
 
 

@@ -27,8 +27,18 @@ import toolchain
 
 HERE = Path(__file__).resolve().parent
 # Environment variables that change what the compiler and CMake make.
-SWITCHES = ("CC", "CXX", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH", "CUDAFLAGS")
-SWITCH_PREFIXES = ("CMAKE_", "SKBUILD_")
+SWITCHES = (
+    'CC',
+    'CXX',
+    'CFLAGS',
+    'CPPFLAGS',
+    'CXXFLAGS',
+    'LDFLAGS',
+    'CPATH',
+    'LIBRARY_PATH',
+    'CUDAFLAGS',
+)
+SWITCH_PREFIXES = ('CMAKE_', 'SKBUILD_')
 
 
 def readable(hook):
@@ -40,7 +50,7 @@ def readable(hook):
             return hook(*args, **kwargs)
         except (source.SourceError, toolchain.ToolchainError) as error:
             sys.stdout.flush()
-            raise SystemExit(f"pycaffe: {error}") from None
+            raise SystemExit(f'pycaffe: {error}') from None
 
     return wrapped
 
@@ -67,13 +77,13 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         shutil.copy(wheel, wheel_directory)
         return wheel.name
     defines = {
-        "CAFFE_SOURCE_DIR": source.find(),
-        "CAFFE_COMMIT": source.COMMIT,
-        "CAFFE_SOURCE_DIGEST": source.DIGEST,
+        'CAFFE_SOURCE_DIR': source.find(),
+        'CAFFE_COMMIT': source.COMMIT,
+        'CAFFE_SOURCE_DIGEST': source.DIGEST,
         **(cuda_toolkit.defines() if cuda_toolkit.wanted() else {}),
     }
     settings = dict(config_settings or {})
-    settings.update({f"cmake.define.{name}": str(value) for name, value in defines.items()})
+    settings.update({f'cmake.define.{name}': str(value) for name, value in defines.items()})
     name = skbuild().build_wheel(wheel_directory, settings, metadata_directory)
     if cuda_toolkit.wanted():
         metadata.require(Path(wheel_directory, name), cuda_toolkit.runtime_requirements())
@@ -94,7 +104,7 @@ def skbuild():
 def checked_key(config_settings):
     """The cache's key, after a look at what a kept wheel must not hide: the toolchain and CAFFE_SOURCE."""
     toolchain.check()
-    if os.environ.get("CAFFE_SOURCE"):
+    if os.environ.get('CAFFE_SOURCE'):
         source.find()
     return key(config_settings)
 
@@ -102,14 +112,16 @@ def checked_key(config_settings):
 def key(config_settings=None, folder=HERE):
     """The cache's key, a hex digest over all that shapes the wheel built from `folder`."""
     shaping = {
-        "source": source.DIGEST,
-        "files": {str(path.relative_to(folder)): file_digest(path) for path in our_files(folder)},
-        "toolchain": toolchain.fingerprint(),
-        "cuda": cuda_toolkit.fingerprint(),
-        "python": [platform.python_version(), sysconfig.get_config_var("SOABI")],
-        "packages": {name: importlib.metadata.version(name) for name in ("numpy", "scikit-build-core")},
-        "settings": config_settings or {},
-        "environment": {name: os.environ[name] for name in os.environ if is_switch(name)},
+        'source': source.DIGEST,
+        'files': {str(path.relative_to(folder)): file_digest(path) for path in our_files(folder)},
+        'toolchain': toolchain.fingerprint(),
+        'cuda': cuda_toolkit.fingerprint(),
+        'python': [platform.python_version(), sysconfig.get_config_var('SOABI')],
+        'packages': {
+            name: importlib.metadata.version(name) for name in ('numpy', 'scikit-build-core')
+        },
+        'settings': config_settings or {},
+        'environment': {name: os.environ[name] for name in os.environ if is_switch(name)},
     }
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -124,19 +136,23 @@ def is_switch(name):
 
 def our_files(folder):
     """The files of this folder and of those in it: what our layers are made of lies a level deeper."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in paths if not re.search(r"/[.]|/__pycache__/", f"/{path.relative_to(folder)}"))
+    paths = (path for path in folder.rglob('*') if path.is_file())
+    return sorted(
+        path
+        for path in paths
+        if not re.search(r'/[.]|/__pycache__/', f'/{path.relative_to(folder)}')
+    )
 
 
 def kept_wheel(wheel_key):
     """The wheel kept under this key, or None."""
-    return next((source.cache_folder("wheels") / wheel_key).glob("*.whl"), None)
+    return next((source.cache_folder('wheels') / wheel_key).glob('*.whl'), None)
 
 
 def keep_wheel(wheel_key, wheel):
     """Keep a copy of `wheel` under its key; whole or not at all, also when two builds end at once."""
-    wheels = source.cache_folder("wheels")
-    with tempfile.TemporaryDirectory(prefix="new-", dir=wheels) as fresh:
+    wheels = source.cache_folder('wheels')
+    with tempfile.TemporaryDirectory(prefix='new-', dir=wheels) as fresh:
         copied = Path(shutil.copy(wheel, fresh))
         (wheels / wheel_key).mkdir(exist_ok=True)
         copied.replace(wheels / wheel_key / wheel.name)

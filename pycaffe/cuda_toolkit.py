@@ -21,11 +21,11 @@ from toolchain import ToolchainError
 MAJORS = (12, 13)
 # nvcc and what it needs; of the first release of CUDA 13, whose PTX every driver for CUDA 13 takes.
 NVCC = (
-    "nvidia-cuda-nvcc==13.0.88",
-    "nvidia-cuda-crt==13.0.88",
-    "nvidia-nvvm==13.0.88",
-    "nvidia-cuda-runtime==13.0.96",
-    "nvidia-cuda-cccl==13.0.85",
+    'nvidia-cuda-nvcc==13.0.88',
+    'nvidia-cuda-crt==13.0.88',
+    'nvidia-nvvm==13.0.88',
+    'nvidia-cuda-runtime==13.0.96',
+    'nvidia-cuda-cccl==13.0.85',
 )
 
 
@@ -50,10 +50,10 @@ LIBRARIES = (
             ("nvidia-nccl-cu12==2.27.7", "nvidia-nccl-cu13==2.27.7"), ("nccl",) * 2, "3"),
 )  # fmt: skip
 # cuRAND's wheel loads the runtime's library, and does not say that it requires it.
-RUNTIME = ("nvidia-cuda-runtime-cu12==12.8.90", "nvidia-cuda-runtime==13.0.96")
+RUNTIME = ('nvidia-cuda-runtime-cu12==12.8.90', 'nvidia-cuda-runtime==13.0.96')
 # Machine code for each generation since Turing, which also serves the later chips of that generation, and
 # PTX for those to come.
-GENERATIONS = "75;80-real;90-real;100-real;120-real"
+GENERATIONS = '75;80-real;90-real;100-real;120-real'
 
 
 class Toolkit(NamedTuple):
@@ -67,10 +67,12 @@ class Toolkit(NamedTuple):
 
 def wanted():
     """Whether CUDA=1 is set. Raises ToolchainError for anything but 0, 1 and nothing."""
-    value = os.environ.get("CUDA", "")
-    if value not in ("", "0", "1"):
-        raise ToolchainError(f"CUDA={value} is neither 1, for an engine with CUDA, nor 0, for one without")
-    return value == "1"
+    value = os.environ.get('CUDA', '')
+    if value not in ('', '0', '1'):
+        raise ToolchainError(
+            f'CUDA={value} is neither 1, for an engine with CUDA, nor 0, for one without'
+        )
+    return value == '1'
 
 
 def toolkit():
@@ -79,15 +81,19 @@ def toolkit():
     CUDA_HOME is taken at its word: ToolchainError if it holds none of MAJORS. An
     nvcc on PATH of another version is passed over.
     """
-    home = os.environ.get("CUDA_HOME")
-    found = shutil.which("nvcc", path=str(Path(home, "bin")) if home else None)
-    release = re.search(r"release (\d+)\.\d+", said_by(found, "--version")) if found else None
+    home = os.environ.get('CUDA_HOME')
+    found = shutil.which('nvcc', path=str(Path(home, 'bin')) if home else None)
+    release = re.search(r'release (\d+)\.\d+', said_by(found, '--version')) if found else None
     if release and int(release[1]) in MAJORS:
         # The nvcc on PATH can be a script; the real one says where it lies.
-        top = re.search(r"^#\$ TOP=(.+)$", said_by(found, "--dryrun", "-x", "cu", "-c", os.devnull), re.MULTILINE)
+        top = re.search(
+            r'^#\$ TOP=(.+)$',
+            said_by(found, '--dryrun', '-x', 'cu', '-c', os.devnull),
+            re.MULTILINE,
+        )
         if top:
             folder = Path(os.path.normpath(top[1]))
-            return Toolkit(folder / "bin" / "nvcc", folder, int(release[1]), release[0])
+            return Toolkit(folder / 'bin' / 'nvcc', folder, int(release[1]), release[0])
     if home:
         raise ToolchainError(f"CUDA_HOME={home} holds no toolkit of CUDA {MAJORS[0]} or {MAJORS[1]}. "
                              "Unset it to build with NVIDIA's wheels instead")  # fmt: skip
@@ -96,7 +102,9 @@ def toolkit():
 
 def said_by(*command):
     """What `command` prints, on both streams."""
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ).stdout
 
 
 def architectures():
@@ -104,25 +112,36 @@ def architectures():
 
     Raises ToolchainError for an element that is none.
     """
-    asked = re.split(r"[;,\s]+", os.environ.get("CUDA_ARCHITECTURES", "").strip(" ;,"))
-    if asked != [""]:
+    asked = re.split(r'[;,\s]+', os.environ.get('CUDA_ARCHITECTURES', '').strip(' ;,'))
+    if asked != ['']:
         for one in asked:
-            if not re.fullmatch(r"\d{2,3}[af]?(-real|-virtual)?", one):
-                raise ToolchainError(f"CUDA_ARCHITECTURES: {one} is not an architecture such as 86 or 120-real")
-        return ";".join(asked)
-    query = ("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
-    capabilities = re.findall(r"^(\d+)\.(\d)$", said_by(*query), re.MULTILINE) if shutil.which(query[0]) else []
+            if not re.fullmatch(r'\d{2,3}[af]?(-real|-virtual)?', one):
+                raise ToolchainError(
+                    f'CUDA_ARCHITECTURES: {one} is not an architecture such as 86 or 120-real'
+                )
+        return ';'.join(asked)
+    query = ('nvidia-smi', '--query-gpu=compute_cap', '--format=csv,noheader')
+    capabilities = (
+        re.findall(r'^(\d+)\.(\d)$', said_by(*query), re.MULTILINE)
+        if shutil.which(query[0])
+        else []
+    )
     present = sorted({int(major + minor) for major, minor in capabilities})
-    return ";".join(map(str, present)) or GENERATIONS
+    return ';'.join(map(str, present)) or GENERATIONS
 
 
 def sources(installed):
     """For each of LIBRARIES: the folders of its header and file in the Toolkit `installed`, or None."""
     if installed is None:
         return [None] * len(LIBRARIES)
-    targets = installed.home / "targets" / f"{os.uname().machine}-linux"
-    headers = [installed.home / "include", targets / "include", *system_headers()]
-    files = [installed.home / "lib64", installed.home / "lib", targets / "lib", *toolchain.library_folders()]
+    targets = installed.home / 'targets' / f'{os.uname().machine}-linux'
+    headers = [installed.home / 'include', targets / 'include', *system_headers()]
+    files = [
+        installed.home / 'lib64',
+        installed.home / 'lib',
+        targets / 'lib',
+        *toolchain.library_folders(),
+    ]
     which = MAJORS.index(installed.major)
     return [
         (header, file) if header and file else None
@@ -132,8 +151,8 @@ def sources(installed):
 
 
 def system_headers():
-    multiarch = said_by(*toolchain.compiler(), "-print-multiarch").strip()
-    return [Path("/usr/include"), Path("/usr/include") / multiarch]
+    multiarch = said_by(*toolchain.compiler(), '-print-multiarch').strip()
+    return [Path('/usr/include'), Path('/usr/include') / multiarch]
 
 
 def holder(folders, name):
@@ -143,7 +162,11 @@ def holder(folders, name):
 def wheels(installed):
     """The wheels ("name==version") of the libraries that the toolkit lacks → the Library."""
     which = MAJORS.index(installed.major) if installed else -1
-    lacking = (library for library, source in zip(LIBRARIES, sources(installed), strict=True) if source is None)
+    lacking = (
+        library
+        for library, source in zip(LIBRARIES, sources(installed), strict=True)
+        if source is None
+    )
     return {library.wheels[which]: library for library in lacking}
 
 
@@ -158,48 +181,51 @@ def runtime_requirements():
     installed = toolkit()
     needed = {wheel: library.below for wheel, library in wheels(installed).items()}
     if needed:
-        needed[RUNTIME[MAJORS.index(installed.major) if installed else -1]] = ""
-    pairs = ((*wheel.split("=="), below) for wheel, below in needed.items())
-    return [f"{name}>={version},<{below or int(version.split('.')[0]) + 1}" for name, version, below in pairs]
+        needed[RUNTIME[MAJORS.index(installed.major) if installed else -1]] = ''
+    pairs = ((*wheel.split('=='), below) for wheel, below in needed.items())
+    return [
+        f'{name}>={version},<{below or int(version.split(".")[0]) + 1}'
+        for name, version, below in pairs
+    ]
 
 
 def defines():
     """CMake's definitions. Raises ToolchainError if a wheel of build_requirements() is not installed."""
     installed = toolkit()
     which = MAJORS.index(installed.major) if installed else -1
-    includes, libraries, paths, flags = [], [], [], os.environ.get("CUDAFLAGS", "")
+    includes, libraries, paths, flags = [], [], [], os.environ.get('CUDAFLAGS', '')
     if installed is None:
-        nvcc = in_wheels("cu13", "bin/nvcc", NVCC)
+        nvcc = in_wheels('cu13', 'bin/nvcc', NVCC)
         # This nvcc looks in lib64, and the wheels have lib.
-        flags = f"{flags} -L{nvcc.parents[1] / 'lib'}".strip()
-        includes += [nvcc.parents[1] / "include", nvcc.parents[1] / "include" / "cccl"]
+        flags = f'{flags} -L{nvcc.parents[1] / "lib"}'.strip()
+        includes += [nvcc.parents[1] / 'include', nvcc.parents[1] / 'include' / 'cccl']
     else:
         nvcc = installed.nvcc
-        cccl = holder([installed.home / "include" / "cccl"], "thrust/version.h")
-        includes += [installed.home / "include", *([cccl] if cccl else [])]
+        cccl = holder([installed.home / 'include' / 'cccl'], 'thrust/version.h')
+        includes += [installed.home / 'include', *([cccl] if cccl else [])]
     for library, source in zip(LIBRARIES, sources(installed), strict=True):
         folder = library.folders[which]
         if source is None:
-            header = in_wheels(folder, f"include/{library.header}", [library.wheels[which]]).parent
-            source = header, header.parent / "lib"
-            paths.append(f"$ORIGIN/../nvidia/{folder}/lib")
+            header = in_wheels(folder, f'include/{library.header}', [library.wheels[which]]).parent
+            source = header, header.parent / 'lib'
+            paths.append(f'$ORIGIN/../nvidia/{folder}/lib')
         elif source[1].is_relative_to(installed.home):
             paths.append(source[1])
         includes.append(source[0])
-        libraries += [f"-L{source[1]}", f"-l:{library.files[which]}"]
-    lists = {"CUDA_INCLUDES": includes, "CUDA_LIBRARIES": libraries, "CUDA_RPATH": paths}
+        libraries += [f'-L{source[1]}', f'-l:{library.files[which]}']
+    lists = {'CUDA_INCLUDES': includes, 'CUDA_LIBRARIES': libraries, 'CUDA_RPATH': paths}
     return {
-        "PYCAFFE_CUDA": "True",
-        "CMAKE_CUDA_COMPILER": nvcc,
-        "CMAKE_CUDA_ARCHITECTURES": architectures(),
-        "CMAKE_CUDA_FLAGS": flags,
-        **{name: ";".join(dict.fromkeys(map(str, values))) for name, values in lists.items()},
+        'PYCAFFE_CUDA': 'True',
+        'CMAKE_CUDA_COMPILER': nvcc,
+        'CMAKE_CUDA_ARCHITECTURES': architectures(),
+        'CMAKE_CUDA_FLAGS': flags,
+        **{name: ';'.join(dict.fromkeys(map(str, values))) for name, values in lists.items()},
     }
 
 
 def in_wheels(folder, name, requirements):
     """The path of a file of NVIDIA's wheels, as installed where this runs."""
-    spec = importlib.util.find_spec("nvidia")
+    spec = importlib.util.find_spec('nvidia')
     for place in spec.submodule_search_locations if spec else ():
         path = Path(place, folder, name)
         if path.is_file():
@@ -214,8 +240,8 @@ def fingerprint():
         return None
     installed = toolkit()
     return {
-        "toolkit": installed and [str(installed.nvcc), said_by(installed.nvcc, "--version")],
-        "libraries": [source and str(source[1]) for source in sources(installed)],
-        "requirements": build_requirements(),
-        "architectures": architectures(),
+        'toolkit': installed and [str(installed.nvcc), said_by(installed.nvcc, '--version')],
+        'libraries': [source and str(source[1]) for source in sources(installed)],
+        'requirements': build_requirements(),
+        'architectures': architectures(),
     }

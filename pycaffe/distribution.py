@@ -14,10 +14,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-APT = Path("/etc/apt")
-OS_RELEASE = Path("/etc/os-release")
+APT = Path('/etc/apt')
+OS_RELEASE = Path('/etc/os-release')
 # Family → the suite and components that hold the source package.
-SUITES = {"ubuntu": ("jammy", "main universe"), "debian": ("bullseye", "main")}
+SUITES = {'ubuntu': ('jammy', 'main universe'), 'debian': ('bullseye', 'main')}
 TIMEOUT = 300  # seconds for one apt-get
 
 
@@ -27,52 +27,56 @@ class NotAvailable(Exception):
 
 def source_package(scratch):
     """Download Caffe's original tarball into the folder `scratch` and return its path."""
-    if not shutil.which("apt-get"):
-        raise NotAvailable("no apt-get on this machine")
-    (scratch / "caffe.sources").write_text(private_list(read_os_release(OS_RELEASE), read_entries(APT)))
-    for folder in ("parts", "state/lists/partial", "cache/archives/partial"):
+    if not shutil.which('apt-get'):
+        raise NotAvailable('no apt-get on this machine')
+    (scratch / 'caffe.sources').write_text(
+        private_list(read_os_release(OS_RELEASE), read_entries(APT))
+    )
+    for folder in ('parts', 'state/lists/partial', 'cache/archives/partial'):
         (scratch / folder).mkdir(parents=True)
-    (scratch / "caffe.sources").rename(scratch / "parts" / "caffe.sources")
+    (scratch / 'caffe.sources').rename(scratch / 'parts' / 'caffe.sources')
     # An archive that lacks the suite fails the update, which must not keep the
     # others from serving it: the second command decides.
-    updated = apt_get(scratch, "update")
-    fetched = apt_get(scratch, "source", "--download-only", "--only-source", "caffe")
-    tarballs = sorted(scratch.glob("caffe_*.orig.tar.*"))
+    updated = apt_get(scratch, 'update')
+    fetched = apt_get(scratch, 'source', '--download-only', '--only-source', 'caffe')
+    tarballs = sorted(scratch.glob('caffe_*.orig.tar.*'))
     if not tarballs:
-        raise NotAvailable(first_error(updated.stderr) or first_error(fetched.stderr) or "apt-get found none")
+        raise NotAvailable(
+            first_error(updated.stderr) or first_error(fetched.stderr) or 'apt-get found none'
+        )
     return tarballs[0]
 
 
 def apt_get(scratch, *command):
     """Run apt-get on the private list in `scratch`, with that folder for all it writes."""
     options = {
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": scratch / "parts",
-        "Dir::State": scratch / "state",
-        "Dir::State::status": "/var/lib/dpkg/status",
-        "Dir::Cache": scratch / "cache",
-        "APT::Sandbox::User": "root",  # the scratch folder is closed to apt's own user
-        "Acquire::Check-Valid-Until": "false",  # a suite that gets no updates any more is what is wanted
-        "Acquire::Retries": "2",
+        'Dir::Etc::sourcelist': '/dev/null',
+        'Dir::Etc::sourceparts': scratch / 'parts',
+        'Dir::State': scratch / 'state',
+        'Dir::State::status': '/var/lib/dpkg/status',
+        'Dir::Cache': scratch / 'cache',
+        'APT::Sandbox::User': 'root',  # the scratch folder is closed to apt's own user
+        'Acquire::Check-Valid-Until': 'false',  # a suite that gets no updates any more is what is wanted
+        'Acquire::Retries': '2',
     }
-    flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    flags = [word for name, value in options.items() for word in ('-o', f'{name}={value}')]
     try:
         return subprocess.run(
-            ["apt-get", "--quiet", *flags, *command],
+            ['apt-get', '--quiet', *flags, *command],
             cwd=scratch,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, 'LC_ALL': 'C'},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
-        raise NotAvailable(f"apt-get {command[0]} did not end within {TIMEOUT} seconds") from error
+        raise NotAvailable(f'apt-get {command[0]} did not end within {TIMEOUT} seconds') from error
 
 
 def first_error(text):
     """The first of apt's `E:` lines, or an empty string."""
-    return next((line[2:].strip() for line in text.splitlines() if line.startswith("E:")), "")
+    return next((line[2:].strip() for line in text.splitlines() if line.startswith('E:')), '')
 
 
 def private_list(release, entries):
@@ -83,66 +87,77 @@ def private_list(release, entries):
     only an entry for the running suite's `main`, signed by the distribution, is
     the distribution's main archive.
     """
-    kin = f"{release.get('ID')} {release.get('ID_LIKE')}".split()
+    kin = f'{release.get("ID")} {release.get("ID_LIKE")}'.split()
     family = next((name for name in SUITES if name in kin), None)
     if family is None:
-        raise NotAvailable(f"{release.get('PRETTY_NAME', 'this system')} is neither Debian nor Ubuntu")
-    running = release.get("UBUNTU_CODENAME") or release.get("VERSION_CODENAME")
+        raise NotAvailable(
+            f'{release.get("PRETTY_NAME", "this system")} is neither Debian nor Ubuntu'
+        )
+    running = release.get('UBUNTU_CODENAME') or release.get('VERSION_CODENAME')
     suite, components = SUITES[family]
     stanzas = {}
     for entry in entries:
-        trust = "".join(f"{field}: {entry[field]}\n" for field in ("Signed-By", "Trusted") if field in entry)
-        if "deb" not in entry["Types"].split() or entry.get("Enabled", "yes").lower() == "no":
+        trust = ''.join(
+            f'{field}: {entry[field]}\n' for field in ('Signed-By', 'Trusted') if field in entry
+        )
+        if 'deb' not in entry['Types'].split() or entry.get('Enabled', 'yes').lower() == 'no':
             continue
-        if running not in entry["Suites"].split() or "main" not in entry["Components"].split():
+        if running not in entry['Suites'].split() or 'main' not in entry['Components'].split():
             continue
-        if "Signed-By" in entry and "-archive-keyring" not in entry["Signed-By"]:
+        if 'Signed-By' in entry and '-archive-keyring' not in entry['Signed-By']:
             continue
-        for uri in entry["URIs"].split():
-            where = f"Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: {components}\n"
-            stanzas[uri.rstrip("/")] = where + trust
+        for uri in entry['URIs'].split():
+            where = f'Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: {components}\n'
+            stanzas[uri.rstrip('/')] = where + trust
     if not stanzas:
         raise NotAvailable(f"apt's sources name no archive of {running} main")
-    return "\n".join(stanzas.values())
+    return '\n'.join(stanzas.values())
 
 
 def read_os_release(path):
     """The assignments of an os-release file, as a dict; empty if there is no such file."""
     lines = path.read_text().splitlines() if path.is_file() else []
-    words = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name: "".join(shlex.split(value)) for name, _, value in words}
+    words = (line.partition('=') for line in lines if '=' in line and not line.startswith('#'))
+    return {name: ''.join(shlex.split(value)) for name, _, value in words}
 
 
 def read_entries(apt):
     """All of apt's source entries below the folder `apt`, in both formats, as deb822 fields."""
-    lists = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
-    entries = [entry for path in lists if path.is_file() for entry in one_line_entries(path.read_text())]
-    for path in sorted((apt / "sources.list.d").glob("*.sources")):
+    lists = [apt / 'sources.list', *sorted((apt / 'sources.list.d').glob('*.list'))]
+    entries = [
+        entry for path in lists if path.is_file() for entry in one_line_entries(path.read_text())
+    ]
+    for path in sorted((apt / 'sources.list.d').glob('*.sources')):
         entries += deb822_entries(path.read_text())
     return entries
 
 
 def one_line_entries(text):
     """Parse lines such as `deb [signed-by=KEYRING] URI SUITE COMPONENT...`."""
-    line = re.compile(r"(deb|deb-src)\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s+(\S.*)")
-    for found in filter(None, (line.fullmatch(row.partition("#")[0].strip()) for row in text.splitlines())):
+    line = re.compile(r'(deb|deb-src)\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s+(\S.*)')
+    for found in filter(
+        None, (line.fullmatch(row.partition('#')[0].strip()) for row in text.splitlines())
+    ):
         types, options, uri, suite, components = found.groups()
-        entry = {"Types": types, "URIs": uri, "Suites": suite, "Components": components}
-        options = dict(option.split("=", 1) for option in (options or "").split() if "=" in option)
-        if "signed-by" in options:
-            entry["Signed-By"] = options["signed-by"].replace(",", " ")
-        if "trusted" in options:
-            entry["Trusted"] = options["trusted"]
+        entry = {'Types': types, 'URIs': uri, 'Suites': suite, 'Components': components}
+        options = dict(option.split('=', 1) for option in (options or '').split() if '=' in option)
+        if 'signed-by' in options:
+            entry['Signed-By'] = options['signed-by'].replace(',', ' ')
+        if 'trusted' in options:
+            entry['Trusted'] = options['trusted']
         yield entry
 
 
 def deb822_entries(text):
     """Parse stanzas of `Field: value`, where a value may go on over indented lines."""
-    text = "".join(row for row in text.splitlines(keepends=True) if not row.startswith("#"))
-    for stanza in re.split(r"\n\s*\n", text):
-        unfolded = re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)
+    text = ''.join(row for row in text.splitlines(keepends=True) if not row.startswith('#'))
+    for stanza in re.split(r'\n\s*\n', text):
+        unfolded = re.findall(r'^([\w-]+):[ \t]*(.*(?:\n[ \t].*)*)', stanza, re.MULTILINE)
         # Field names are caseless; a Signed-By that holds a whole key stays folded.
-        entry = {"-".join(part.capitalize() for part in name.split("-")): value for name, value in unfolded}
-        entry = {"URIs" if name == "Uris" else name: value for name, value in entry.items()}
-        if {"Types", "URIs", "Suites"} <= entry.keys():
-            yield {"Components": "", **entry}
+        entry = {
+            '-'.join(part.capitalize() for part in name.split('-')): value
+            for name, value in unfolded
+        }
+        entry = {'URIs' if name == 'Uris' else name: value for name, value in entry.items()}
+        if {'Types', 'URIs', 'Suites'} <= entry.keys():
+            yield {'Components': '', **entry}

@@ -13,23 +13,23 @@ import sys
 import sysconfig
 from pathlib import Path
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-BOOST_PYTHON = f"boost_python{PYTHON.replace('.', '')}"
+PYTHON = f'{sys.version_info.major}.{sys.version_info.minor}'
+BOOST_PYTHON = f'boost_python{PYTHON.replace(".", "")}'
 
 # Debian's package → the header and the library that the build takes from it.
 PACKAGES = {
-    "libboost-python-dev": ("boost/python.hpp", BOOST_PYTHON),
-    "libboost-thread-dev": ("boost/thread.hpp", "boost_thread"),
-    "libboost-filesystem-dev": ("boost/filesystem.hpp", "boost_filesystem"),
-    "libprotobuf-dev": ("google/protobuf/message.h", "protobuf"),
-    "libgoogle-glog-dev": ("glog/logging.h", "glog"),
-    "libgflags-dev": ("gflags/gflags.h", "gflags"),
-    "libhdf5-dev": ("hdf5_hl.h", "hdf5_hl"),
-    "libopenblas-dev": ("cblas.h", "openblas"),
-    "libdnnl-dev": ("dnnl.hpp", "dnnl"),
+    'libboost-python-dev': ('boost/python.hpp', BOOST_PYTHON),
+    'libboost-thread-dev': ('boost/thread.hpp', 'boost_thread'),
+    'libboost-filesystem-dev': ('boost/filesystem.hpp', 'boost_filesystem'),
+    'libprotobuf-dev': ('google/protobuf/message.h', 'protobuf'),
+    'libgoogle-glog-dev': ('glog/logging.h', 'glog'),
+    'libgflags-dev': ('gflags/gflags.h', 'gflags'),
+    'libhdf5-dev': ('hdf5_hl.h', 'hdf5_hl'),
+    'libopenblas-dev': ('cblas.h', 'openblas'),
+    'libdnnl-dev': ('dnnl.hpp', 'dnnl'),
 }
 # Where distributions put headers and libraries of which they ship several builds.
-SUBFOLDERS = ("", "hdf5/serial", "openblas", "openblas-pthread")
+SUBFOLDERS = ('', 'hdf5/serial', 'openblas', 'openblas-pthread')
 
 
 class ToolchainError(Exception):
@@ -40,41 +40,41 @@ def check():
     """Raise one ToolchainError that names all that is missing; return nothing if all is there."""
     missing = {}  # Debian's package → what of it is not there
     if compiler() is None:
-        missing["g++"] = "a C++ compiler"
+        missing['g++'] = 'a C++ compiler'
     else:
         missing.update(missing_packages())
-    if not shutil.which("protoc"):
-        missing["protobuf-compiler"] = "protoc"
-    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        missing["python3-dev"] = f"Python.h of Python {PYTHON}"
+    if not shutil.which('protoc'):
+        missing['protobuf-compiler'] = 'protoc'
+    if not Path(sysconfig.get_path('include'), 'Python.h').is_file():
+        missing['python3-dev'] = f'Python.h of Python {PYTHON}'
     other = other_python(missing)
     if other:
         raise ToolchainError(
-            f"Boost.Python on this machine is built for Python {other}, and this is Python {PYTHON} "
+            f'Boost.Python on this machine is built for Python {other}, and this is Python {PYTHON} '
             f"({sys.executable}). Use a virtual environment of the distribution's own Python:\n"
-            f"    /usr/bin/python{other} -m venv .venv && .venv/bin/pip install ./pycaffe"
+            f'    /usr/bin/python{other} -m venv .venv && .venv/bin/pip install ./pycaffe'
         )
     if missing:
-        sudo = "" if os.geteuid() == 0 else "sudo "
+        sudo = '' if os.geteuid() == 0 else 'sudo '
         raise ToolchainError(
-            f"missing to build the engine: {', '.join(missing.values())}. On Debian or Ubuntu:\n"
-            f"    {sudo}apt-get install {' '.join(sorted(missing))}"
+            f'missing to build the engine: {", ".join(missing.values())}. On Debian or Ubuntu:\n'
+            f'    {sudo}apt-get install {" ".join(sorted(missing))}'
         )
 
 
 def compiler():
     """The C++ compiler's command as words, as CMake would choose it, or None."""
-    named = shlex.split(os.environ.get("CXX", ""))
+    named = shlex.split(os.environ.get('CXX', ''))
     if named:
         return named if shutil.which(named[0]) else None
-    return next(([name] for name in ("c++", "g++", "clang++") if shutil.which(name)), None)
+    return next(([name] for name in ('c++', 'g++', 'clang++') if shutil.which(name)), None)
 
 
 def missing_packages():
     """Debian's package → the header or library of it that is not there."""
     headers, libraries = present_headers(), present_libraries()
     return {
-        package: header if header not in headers else f"lib{library}.so"
+        package: header if header not in headers else f'lib{library}.so'
         for package, (header, library) in PACKAGES.items()
         if header not in headers or library not in libraries
     }
@@ -83,19 +83,21 @@ def missing_packages():
 def present_headers():
     """Those of the headers that the compiler finds, asked in one run of its preprocessor."""
     headers = [header for header, _ in PACKAGES.values()]
-    probe = "".join(f"#if __has_include(<{header}>)\nfound {header}\n#endif\n" for header in headers)
-    folders = [Path("/usr/include") / name for name in SUBFOLDERS if name]
-    folders += [prefix / "include" for prefix in prefixes()]
-    flags = [*shlex.split(os.environ.get("CXXFLAGS", "")), *(f"-I{folder}" for folder in folders)]
-    found = run(*compiler(), *flags, "-E", "-P", "-x", "c++", "-", text=probe)
-    return set(re.findall(r"^found (\S+)$", found, re.MULTILINE))
+    probe = ''.join(
+        f'#if __has_include(<{header}>)\nfound {header}\n#endif\n' for header in headers
+    )
+    folders = [Path('/usr/include') / name for name in SUBFOLDERS if name]
+    folders += [prefix / 'include' for prefix in prefixes()]
+    flags = [*shlex.split(os.environ.get('CXXFLAGS', '')), *(f'-I{folder}' for folder in folders)]
+    found = run(*compiler(), *flags, '-E', '-P', '-x', 'c++', '-', text=probe)
+    return set(re.findall(r'^found (\S+)$', found, re.MULTILINE))
 
 
 def library_folders():
     """The folders in which the compiler looks for libraries, and those below them that it is told of."""
-    found = re.search(r"libraries: =?(.*)", run(*compiler(), "-print-search-dirs"))
-    folders = [Path(name) for name in found[1].split(":")] if found else []
-    folders += [prefix / "lib" for prefix in prefixes()]
+    found = re.search(r'libraries: =?(.*)', run(*compiler(), '-print-search-dirs'))
+    folders = [Path(name) for name in found[1].split(':')] if found else []
+    folders += [prefix / 'lib' for prefix in prefixes()]
     return [folder / name for folder in folders for name in SUBFOLDERS]
 
 
@@ -103,7 +105,7 @@ def present_libraries():
     """Those of the libraries that can be linked → the file, whose name says the version."""
     folders, found = library_folders(), {}
     for _, library in PACKAGES.values():
-        paths = (folder / f"lib{library}.so" for folder in folders)
+        paths = (folder / f'lib{library}.so' for folder in folders)
         path = next((path for path in paths if path.exists()), None)
         if path:
             found[library] = path.resolve()
@@ -112,32 +114,36 @@ def present_libraries():
 
 def prefixes():
     """The folders of software installed by hand, as CMake is told of them."""
-    return [Path(name) for name in re.split("[:;]", os.environ.get("CMAKE_PREFIX_PATH", "")) if name]
+    return [
+        Path(name) for name in re.split('[:;]', os.environ.get('CMAKE_PREFIX_PATH', '')) if name
+    ]
 
 
 def other_python(missing):
     """The other Python ("3.11") that Boost.Python is built for, if it is not built for this one."""
-    if "libboost-python-dev" not in missing or compiler() is None:
+    if 'libboost-python-dev' not in missing or compiler() is None:
         return None
     for folder in library_folders():
-        for path in folder.glob("libboost_python3*.so"):
-            version = re.fullmatch(r"libboost_python3(\d+)\.so", path.name)
-            if version and version[1] != PYTHON.partition(".")[2]:
-                return f"3.{version[1]}"
+        for path in folder.glob('libboost_python3*.so'):
+            version = re.fullmatch(r'libboost_python3(\d+)\.so', path.name)
+            if version and version[1] != PYTHON.partition('.')[2]:
+                return f'3.{version[1]}'
     return None
 
 
 def fingerprint():
     """The versions of all that the wheel is compiled by and linked with, for the cache's key."""
     return {
-        "compiler": run(*compiler(), "--version").splitlines()[:1],
-        "protoc": run("protoc", "--version").strip(),
-        "machine": sysconfig.get_platform(),
-        "libraries": {name: str(path) for name, path in sorted(present_libraries().items())},
+        'compiler': run(*compiler(), '--version').splitlines()[:1],
+        'protoc': run('protoc', '--version').strip(),
+        'machine': sysconfig.get_platform(),
+        'libraries': {name: str(path) for name, path in sorted(present_libraries().items())},
     }
 
 
-def run(*command, text=""):
+def run(*command, text=''):
     """What `command` prints, given `text` on its standard input."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=environment).stdout
+    environment = {**os.environ, 'LC_ALL': 'C'}
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, env=environment
+    ).stdout

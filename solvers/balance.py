@@ -13,10 +13,11 @@ import numpy as np
 from caffe.proto import caffe_pb2
 from tqdm import tqdm
 
-from data_layers import VOID, DataError, dataset_class
-from data_layers.images import check_label
-from data_layers.prefetch import limited
-from files import replacing
+from fcn.data_layers import VOID, dataset_class
+from fcn.data_layers.images import check_label
+from fcn.data_layers.prefetch import evenly_spread
+from fcn.errors import DataError
+from fcn.io import replacing
 
 
 def class_weights(source):
@@ -25,10 +26,12 @@ def class_weights(source):
     A class without a pixel gets the weight 0. Raises DataError for a bad label, or if all is void.
     """
     dataset = dataset_class(source.dataset)(source.root, source.split)
-    names = limited(dataset.names, dict(source.options).get('limit'))
+    names = evenly_spread(dataset.names, dict(source.options).get('limit'))
     pixels = {top: np.zeros(len(classes)) for top, classes in dataset.labels.items()}
     around = {top: np.zeros(len(classes)) for top, classes in dataset.labels.items()}
-    for name in tqdm(names, desc='class frequencies', unit='label', dynamic_ncols=True, disable=None):
+    for name in tqdm(
+        names, desc='class frequencies', unit='label', dynamic_ncols=True, disable=None
+    ):
         for top, classes in dataset.labels.items():
             label = dataset.label(name, top)
             check_label(label, label.shape, len(classes), dataset.path(top, name))
@@ -37,7 +40,9 @@ def class_weights(source):
             around[top] += np.where(counts > 0, counts.sum(), 0)
     for top, counts in pixels.items():
         if not counts.any():
-            raise DataError(f'{source.root}: every {top} of split {source.split} is void; there is nothing to balance')
+            raise DataError(
+                f'{source.root}: every {top} of split {source.split} is void; there is nothing to balance'
+            )
     return {top: median_frequency_weights(pixels[top], around[top]) for top in pixels}
 
 

@@ -1,6 +1,6 @@
 """How nets learn, as data: what the paper calls heavy learning, and what came before it.
 
-A net's row in nets.NETS names its recipe and gives the learning rate and the number
+A net's config in nets.NETS names its recipe and gives the learning rate and the number
 of iterations; `solver_prototxt` makes a solver file of both.
 """
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from google.protobuf.text_encoding import CEscape
 
-from data_layers import DATASETS
-from nets import find
+from fcn.data_layers import DATASETS
+from fcn.nets import find
 
 
 class Recipe(NamedTuple):
@@ -43,17 +43,29 @@ def recipe_of(name):
 
 def solver_fields(name, **changes):
     """The fields of net `name`'s solver, in Caffe's names; `changes` overrides some."""
-    row, recipe = find(name), recipe_of(name)
-    phase, _ = DATASETS[row.data].phases
+    config, recipe = find(name), recipe_of(name)
+    phase, _ = DATASETS[config.data].phases
     fields = dict(
-        train_net=f'nets/{name}/{phase}.prototxt', lr_policy='fixed', base_lr=row.base_lr,
-        momentum=recipe.momentum, iter_size=recipe.iter_size, weight_decay=recipe.weight_decay,
-        max_iter=row.max_iter, display=20, average_loss=recipe.average_loss,
-        snapshot=recipe.snapshot, snapshot_prefix=f'runs/{name}/train')
+        train_net=f'nets/{name}/{phase}.prototxt',
+        lr_policy='fixed',
+        base_lr=config.base_lr,
+        momentum=recipe.momentum,
+        iter_size=recipe.iter_size,
+        weight_decay=recipe.weight_decay,
+        max_iter=config.max_iter,
+        display=20,
+        average_loss=recipe.average_loss,
+        snapshot=recipe.snapshot,
+        snapshot_prefix=f'runs/{name}/train',
+    )
     return fields | changes
 
 
 def solver_prototxt(name, **changes):
     """The text of a solver file that plain Caffe accepts, paths relative to the repository's root."""
-    return ''.join(f'{key}: "{CEscape(os.fsencode(value), False)}"\n' if isinstance(value, str) else f'{key}: {value}\n'
-                   for key, value in solver_fields(name, **changes).items())
+    return ''.join(
+        f'{key}: "{CEscape(os.fsencode(value), False)}"\n'
+        if isinstance(value, str)
+        else f'{key}: {value}\n'
+        for key, value in solver_fields(name, **changes).items()
+    )

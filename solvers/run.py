@@ -21,32 +21,28 @@ import sys
 import time
 from pathlib import Path
 
-from errors import UserError, printable
-from files import flush, write_text
-from surgery import read_weights
+from fcn.errors import RunError, SnapshotError
+from fcn.io import flush, write_text
+from fcn.surgery import read_weights
+from fcn.text import printable
 
 from .snapshot import (
     MANIFEST,
     STATE,
     WEIGHTS,
-    SnapshotError,
     digest,
     discard,
     file_name,
     matches,
-    read_sealed,
+    read_checksummed,
     verify,
-    write_sealed,
+    write_checksummed,
     write_snapshot,
 )
 
 KEPT = 3  # newest snapshots; the best one is kept as well
 SURGERY = 'surgery.txt'
 FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', SURGERY)
-
-
-class RunError(UserError):
-    """A run folder cannot be used as asked, in one line with the mend."""
 
 
 class Run:
@@ -73,8 +69,10 @@ class Run:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise RunError(f'{self.folder}: another process trains here; wait for it to end, or give another '
-                                   'folder with --runs') from error
+                    raise RunError(
+                        f'{self.folder}: another process trains here; wait for it to end, or give another '
+                        'folder with --runs'
+                    ) from error
                 self._verified.clear()  # What was whole when it was asked for may not be now.
                 self._begin(settings, about)
                 yield
@@ -83,9 +81,15 @@ class Run:
             words = str(error) if failed else f'{error.filename or self.folder}: {error.strerror}'
             self._verified.clear()
             left = self.iteration
-            raise RunError(f'{words}; ' + (f'the snapshot of iteration {left} stands: mend the disk and give the '
-                                           'same command to go on from it' if left else
-                                           'name a folder that can be written with --runs')) from error
+            raise RunError(
+                f'{words}; '
+                + (
+                    f'the snapshot of iteration {left} stands: mend the disk and give the '
+                    'same command to go on from it'
+                    if left
+                    else 'name a folder that can be written with --runs'
+                )
+            ) from error
 
     def _begin(self, settings, about):
         for stale in self.snapshot_folder.glob('.partial*'):
@@ -102,31 +106,45 @@ class Run:
             (self.folder / 'log.jsonl').unlink(missing_ok=True)
             return
         for file in self.damaged():
-            _say(f'{file}: missing or damaged; ' + {
-                'log.jsonl': 'what can be read of it is kept', SURGERY: 'what it said of the start is not known again',
-            }.get(file.name, 'it is written anew'))
+            _say(
+                f'{file}: missing or damaged; '
+                + {
+                    'log.jsonl': 'what can be read of it is kept',
+                    SURGERY: 'what it said of the start is not known again',
+                }.get(file.name, 'it is written anew')
+            )
         with contextlib.suppress(SnapshotError):
-            self._about = read_sealed(self.folder / 'run.json')
+            self._about = read_checksummed(self.folder / 'run.json')
         self._cut_log(manifest)
 
     def damaged(self):
         """The files beside the snapshots that are not as the run wrote them, as Paths."""
         manifest = self.newest(WEIGHTS, STATE)
         log = self.folder / 'log.jsonl'
-        whole = not manifest or (log.exists() and digest(log, manifest['log']['bytes']) == manifest['log'])
+        whole = not manifest or (
+            log.exists() and digest(log, manifest['log']['bytes']) == manifest['log']
+        )
         try:
-            files = read_sealed(self.folder / 'run.json')['files']
+            files = read_checksummed(self.folder / 'run.json')['files']
         except SnapshotError:
             files = {'run.json': None}
-        damaged = [self.folder / name for name, noted in files.items() if not matches(self.folder / name, noted)]
+        damaged = [
+            self.folder / name
+            for name, noted in files.items()
+            if not matches(self.folder / name, noted)
+        ]
         return damaged if whole else [*damaged, log]
 
     def note_files(self):
         """Write run.json, when all other small files are written."""
-        files = {name: digest(self.folder / name) for name in FILES if (self.folder / name).exists()}
-        if SURGERY in (noted := self._about.get('files', {})):  # It is written once, as a run starts.
+        files = {
+            name: digest(self.folder / name) for name in FILES if (self.folder / name).exists()
+        }
+        if SURGERY in (
+            noted := self._about.get('files', {})
+        ):  # It is written once, as a run starts.
             files[SURGERY] = noted[SURGERY]
-        write_sealed(self.folder / 'run.json', **self._about | {'files': files})
+        write_checksummed(self.folder / 'run.json', **self._about | {'files': files})
 
     def _cut_log(self, manifest):
         """Leave of the log what it held when the snapshot was made."""
@@ -135,7 +153,11 @@ class Run:
             with log.open('r+b') as file:
                 file.truncate(noted['bytes'])
             return
-        records = [record for record in self.read_log() if record.get('iteration', 0) <= manifest['iteration']]
+        records = [
+            record
+            for record in self.read_log()
+            if record.get('iteration', 0) <= manifest['iteration']
+        ]
         write_text(log, ''.join(json.dumps(record) + '\n' for record in records))
 
     def check(self, settings):
@@ -143,13 +165,17 @@ class Run:
         manifest = self.newest(WEIGHTS, STATE)
         if manifest is None:
             if self.snapshots():
-                raise RunError(f'{self.snapshot_folder}: no snapshot is whole; move {self.folder} away to start anew')
+                raise RunError(
+                    f'{self.snapshot_folder}: no snapshot is whole; move {self.folder} away to start anew'
+                )
             return
         old = manifest['settings']
         for key in settings:
             if old.get(key) != settings[key]:
-                raise RunError(f"{self.folder / 'run.json'}: this run has {key} {old.get(key)!r}, not "
-                               f'{settings[key]!r}; ask for the same, or give another folder with --runs')
+                raise RunError(
+                    f'{self.folder / "run.json"}: this run has {key} {old.get(key)!r}, not '
+                    f'{settings[key]!r}; ask for the same, or give another folder with --runs'
+                )
 
     def snapshots(self):
         """[(iteration, folder)], oldest first, whole or not."""
@@ -194,7 +220,9 @@ class Run:
             raise RunError(f'{self.folder}: no snapshot there; train it first')
         manifest = self.newest(WEIGHTS)
         if manifest is None:
-            raise RunError(f'{self.snapshot_folder}: no snapshot has weights that are whole; train it again')
+            raise RunError(
+                f'{self.snapshot_folder}: no snapshot has weights that are whole; train it again'
+            )
         return self._snapshot(manifest['iteration']) / file_name(manifest['iteration'], WEIGHTS)
 
     def save(self, solver, **state):
@@ -202,16 +230,26 @@ class Run:
         folder = self._snapshot(solver.iter)
         if folder.exists():
             return
-        write_snapshot(solver, folder, settings=self._about['settings'], validation=None, time=round(time.time()),
-                       log=self._log_digest(), **state)
+        write_snapshot(
+            solver,
+            folder,
+            settings=self._about['settings'],
+            validation=None,
+            time=round(time.time()),
+            log=self._log_digest(),
+            **state,
+        )
         self._verified.clear()
         self._prune()
 
     def note_validation(self, iteration, results):
         """Write the validation `results` {label: {metric: value}} of a snapshot into its manifest."""
         folder = self._snapshot(iteration)
-        write_sealed(folder / MANIFEST, **read_sealed(folder / MANIFEST) | {
-            'validation': results, 'log': self._log_digest()})
+        write_checksummed(
+            folder / MANIFEST,
+            **read_checksummed(folder / MANIFEST)
+            | {'validation': results, 'log': self._log_digest()},
+        )
         self._verified.clear()
         self._prune()
 
@@ -224,9 +262,11 @@ class Run:
         for name, blobs in solver.net.params.items():
             shapes = [tuple(blob.shape) for blob in blobs]
             if learned.get(name) != shapes:
-                raise RunError(f"{self.folder}: this run's {name} has weights of {learned.get(name, 'no')} shapes, the "
-                               f"net's now of {shapes}: its row or its data set has changed; change it back, or give "
-                               'another folder with --runs')
+                raise RunError(
+                    f"{self.folder}: this run's {name} has weights of {learned.get(name, 'no')} shapes, the "
+                    f"net's now of {shapes}: its row or its data set has changed; change it back, or give "
+                    'another folder with --runs'
+                )
         with contextlib.chdir(folder):
             solver.restore(file_name(iteration, STATE))
         return manifest
@@ -236,7 +276,7 @@ class Run:
         found = []
         for iteration, folder in self.snapshots():
             with contextlib.suppress(SnapshotError):
-                if results := read_sealed(folder / MANIFEST)['validation']:
+                if results := read_checksummed(folder / MANIFEST)['validation']:
                     found.append((next(iter(results.values()))['mean_iu'] or 0, iteration))
         return max(found)[1] if found else None
 
@@ -264,7 +304,10 @@ class Run:
         """The log's records: without a line cut off by a crash, and without what a run
         that was resumed from a snapshot had logged after it."""
         records = []
-        with contextlib.suppress(FileNotFoundError), (self.folder / 'log.jsonl').open(errors='replace') as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            (self.folder / 'log.jsonl').open(errors='replace') as file,
+        ):
             for line in file:
                 if (record := _record(line)) is None:
                     continue
@@ -278,10 +321,12 @@ class Run:
         records = self.read_log()
         losses = [record for record in records if 'loss' in record]
         validations = [record for record in records if 'validation' in record]
-        return {'iteration': [record['iteration'] for record in losses],
-                'loss': [record['smoothed_loss'] for record in losses],
-                'val_iteration': [record['iteration'] for record in validations],
-                'mean_iu': [record['validation']['mean_iu'] for record in validations]}
+        return {
+            'iteration': [record['iteration'] for record in losses],
+            'loss': [record['smoothed_loss'] for record in losses],
+            'val_iteration': [record['iteration'] for record in validations],
+            'mean_iu': [record['validation']['mean_iu'] for record in validations],
+        }
 
 
 def _record(line):

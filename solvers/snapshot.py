@@ -20,16 +20,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from errors import UserError
-from files import flush, write_text
+from fcn.errors import SnapshotError
+from fcn.io import flush, write_text
 
 MANIFEST = 'manifest.json'
 WEIGHTS, STATE = 'caffemodel', 'solverstate'
-SINK = Path(__file__).with_name('sink.py').read_text()  # The file may change under a run of days.
-
-
-class SnapshotError(UserError):
-    """A snapshot is damaged, or could not be written."""
+SINK = (
+    Path(__file__).with_name('durable_writer.py').read_text()
+)  # The file may change under a run of days.
 
 
 def file_name(iteration, kind):
@@ -46,7 +44,7 @@ def write_snapshot(solver, folder, **state):
     try:
         partial.mkdir(parents=True)
         files = _write_files(solver, partial)
-        write_sealed(partial / MANIFEST, iteration=solver.iter, files=files, **state)
+        write_checksummed(partial / MANIFEST, iteration=solver.iter, files=files, **state)
         flush(partial)
         partial.rename(folder)
         flush(folder.parent)
@@ -64,8 +62,12 @@ def _write_files(solver, folder):
             read, write = os.pipe()
             stack.callback(os.close, write)
             # A session of its own: Ctrl-C is for us, who finish the snapshot first.
-            sinks[name] = subprocess.Popen([sys.executable, '-I', '-S', '-c', SINK, folder / name], stdin=read,
-                                           stdout=subprocess.PIPE, start_new_session=True)
+            sinks[name] = subprocess.Popen(
+                [sys.executable, '-I', '-S', '-c', SINK, folder / name],
+                stdin=read,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
             os.close(read)
             Path(pipes, name).symlink_to(f'/proc/self/fd/{write}')
         with contextlib.chdir(pipes):
@@ -81,14 +83,14 @@ def _write_files(solver, folder):
     return files
 
 
-def write_sealed(path, **entries):
+def write_checksummed(path, **entries):
     """Write entries as JSON with their own hash, whole or not at all."""
     # No line end: whatever is cut off its end, the rest is no JSON.
     write_text(path, json.dumps(entries | {'seal': _seal(entries)}, indent=1))
 
 
-def read_sealed(path):
-    """The entries of a file that `write_sealed` wrote; SnapshotError if it is not as it was written."""
+def read_checksummed(path):
+    """The entries of a file that `write_checksummed` wrote; SnapshotError if it is not as it was written."""
     try:
         entries = json.loads(path.read_text())
         if entries.pop('seal') != _seal(entries):
@@ -100,7 +102,7 @@ def read_sealed(path):
 
 def verify(folder, *kinds):
     """The manifest of a snapshot whose files of `kinds` are as they were written; SnapshotError names another."""
-    manifest = read_sealed(folder / MANIFEST)
+    manifest = read_checksummed(folder / MANIFEST)
     if not {'iteration', 'files', 'settings'} <= set(manifest):
         raise SnapshotError(f'{folder / MANIFEST}: another file, no manifest')
     for kind in kinds:
@@ -116,13 +118,20 @@ def digest(path, size=None):
         if size is not None:
             content = file.read(size)
             return {'bytes': len(content), 'sha256': hashlib.sha256(content).hexdigest()}
-        return {'bytes': os.fstat(file.fileno()).st_size, 'sha256': hashlib.file_digest(file, 'sha256').hexdigest()}
+        return {
+            'bytes': os.fstat(file.fileno()).st_size,
+            'sha256': hashlib.file_digest(file, 'sha256').hexdigest(),
+        }
 
 
 def matches(path, expected):
     """Whether a file has the digest that was noted of it; a size that differs saves reading it."""
     try:
-        return expected is not None and path.stat().st_size == expected['bytes'] and digest(path) == expected
+        return (
+            expected is not None
+            and path.stat().st_size == expected['bytes']
+            and digest(path) == expected
+        )
     except OSError:
         return False
 

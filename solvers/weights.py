@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from nets import find
+from fcn.errors import RunError
+from fcn.nets import find
 
-from .run import Run, RunError
+from .run import Run
 from .snapshot import MANIFEST, WEIGHTS, file_name, verify
 
 FETCHED = Path('weights')  # where prepare.py puts what is published
@@ -31,9 +32,15 @@ def weights_for(name, runs, given=None):
         return weights_of(given)
     if found := _at_hand(name, runs):
         return found
-    published = f', fetch what is published with `python prepare.py fcn-weights {name}`' if find(name).url else ''
-    raise RunError(f'{name}: no snapshot in {Path(runs) / name}; train it with `python solve.py {name}`{published}, '
-                   'or name a file with --weights')
+    published = (
+        f', fetch what is published with `python prepare.py fcn-weights {name}`'
+        if find(name).url
+        else ''
+    )
+    raise RunError(
+        f'{name}: no snapshot in {Path(runs) / name}; train it with `python solve.py {name}`{published}, '
+        'or name a file with --weights'
+    )
 
 
 def starting_weights(name, runs, trained_before=()):
@@ -43,17 +50,25 @@ def starting_weights(name, runs, trained_before=()):
     parents are missing, and the commands that fetch or train them and theirs. Those that
     will be `trained_before` may be.
     """
-    parents = {parent: stream for parent, stream in find(name).parents.items() if parent not in trained_before}
+    parents = {
+        parent: stream
+        for parent, stream in find(name).parents.items()
+        if parent not in trained_before
+    }
     found = {parent: _at_hand(parent, runs) for parent in parents}
     if missing := [parent for parent, weights in found.items() if weights is None]:
         fetch, train = _needed(missing, runs)
-        commands = [f'`python prepare.py {kind} {" ".join(names)}`' for kind, names in fetch.items()]
+        commands = [
+            f'`python prepare.py {kind} {" ".join(names)}`' for kind, names in fetch.items()
+        ]
         commands += [f'`python solve.py {" ".join(train)}`'] if train else []
         fetched = ''
-        if all(find(parent).head and find(parent).url for parent in missing):
+        if all(not find(parent).is_classifier and find(parent).url for parent in missing):
             fetched = f', or fetch what is published with `python prepare.py fcn-weights {" ".join(missing)}`'
-        raise RunError(f'{name} starts from {" and ".join(missing)}, of which there are no weights in {Path(runs)} or '
-                       f'{FETCHED}; run {" and then ".join(commands)}{fetched}, or name other weights with --weights')
+        raise RunError(
+            f'{name} starts from {" and ".join(missing)}, of which there are no weights in {Path(runs)} or '
+            f'{FETCHED}; run {" and then ".join(commands)}{fetched}, or name other weights with --weights'
+        )
     return [(found[parent], stream) for parent, stream in parents.items()]
 
 
@@ -75,11 +90,13 @@ def _needed(names, runs):
     """What gives nets their weights: those to fetch, as {kind: names}, and those to train, ancestors first."""
     fetch, train = {}, []
     for name in names:
-        row = find(name)
-        if not row.max_iter:
+        config = find(name)
+        if not config.max_iter:
             fetch.setdefault('ilsvrc', []).append(name)
             continue
-        more, first = _needed([parent for parent in row.parents if _at_hand(parent, runs) is None], runs)
+        more, first = _needed(
+            [parent for parent in config.parents if _at_hand(parent, runs) is None], runs
+        )
         for kind, found in more.items():
             fetch[kind] = list(dict.fromkeys([*fetch.get(kind, []), *found]))
         train = list(dict.fromkeys([*train, *first, name]))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
-from files import replacing
+from fcn.errors import WeightsError
+from fcn.io import replacing
 
 # Field numbers in caffe.proto. Old files hold V1LayerParameter messages in `layers`.
 _LAYER, _V1_LAYER = 100, 2
@@ -25,15 +25,11 @@ _LEGACY_DIMS, _DATA, _SHAPE = (1, 2, 3, 4), 5, 7
 _DIM = 1
 _ANNOUNCED = rb'(\d{1,9}) layers'  # the name of a net that we wrote
 
-_LARGEST = 2 ** 31 - 1  # bytes: protobuf, and so Caffe, reads no larger file
+_LARGEST = 2**31 - 1  # bytes: protobuf, and so Caffe, reads no larger file
 _MOST_FIELDS = 1 << 20  # of one message; a net has some hundred layers, and floats come packed
 _MOST_AXES = 32  # of a blob, Caffe's kMaxBlobAxes
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-
-class WeightsError(UserError):
-    """What is wrong with a file of weights, in one line that names it."""
 
 
 def read_weights(path):
@@ -48,26 +44,40 @@ def read_weights(path):
     if path.stat().st_size == 0:
         raise WeightsError(f'{path}: empty')
     if path.stat().st_size > _LARGEST:
-        raise WeightsError(f'{path}: is larger than the 2 GiB that a caffemodel can have; give another file')
+        raise WeightsError(
+            f'{path}: is larger than the 2 GiB that a caffemodel can have; give another file'
+        )
     with path.open('rb') as file:
         if file.read(8) == b'\x89HDF\r\n\x1a\n':
-            raise WeightsError(f'{path}: an HDF5 file; save it as a binary caffemodel with net.save()')
+            raise WeightsError(
+                f'{path}: an HDF5 file; save it as a binary caffemodel with net.save()'
+            )
         buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     found, count, announced = False, 0, None
     try:
         for number, value in _fields(buffer):
-            if number == _NAME and isinstance(value, memoryview) and (match := re.fullmatch(_ANNOUNCED, bytes(value))):
+            if (
+                number == _NAME
+                and isinstance(value, memoryview)
+                and (match := re.fullmatch(_ANNOUNCED, bytes(value)))
+            ):
                 announced = int(match[1])
             if number in (_LAYER, _V1_LAYER) and isinstance(value, memoryview):
                 count += 1
-                name, blobs = _layer(value, *((_NAME, _BLOBS) if number == _LAYER else (_V1_NAME, _V1_BLOBS)))
+                name, blobs = _layer(
+                    value, *((_NAME, _BLOBS) if number == _LAYER else (_V1_NAME, _V1_BLOBS))
+                )
                 if blobs:
                     found = True
                     yield name, blobs
     except (IndexError, OverflowError, TypeError, ValueError, struct.error) as error:
-        raise WeightsError(f'{path}: damaged or truncated, or no caffemodel ({error}); fetch it again') from error
+        raise WeightsError(
+            f'{path}: damaged or truncated, or no caffemodel ({error}); fetch it again'
+        ) from error
     if announced not in (None, count):
-        raise WeightsError(f'{path}: truncated, {count} of its {announced} layers are left; make it again')
+        raise WeightsError(
+            f'{path}: truncated, {count} of its {announced} layers are left; make it again'
+        )
     if not found:
         raise WeightsError(f'{path}: holds no layer with weights')
 
@@ -87,7 +97,9 @@ def write_weights(path, layers):
             sizes = [len(head) + array.nbytes for head, array in zip(heads, arrays, strict=True)]
             start = _bytes_field(_NAME, name.encode()) + _bytes_field(_TYPE, kind.encode())
             tags = [_tag(_BLOBS, _BYTES) + varint(size) for size in sizes]
-            file.write(_tag(_LAYER, _BYTES) + varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start)
+            file.write(
+                _tag(_LAYER, _BYTES) + varint(len(start) + sum(map(len, tags)) + sum(sizes)) + start
+            )
             for tag, head, array in zip(tags, heads, arrays, strict=True):
                 file.write(tag + head)
                 file.write(array.data)
@@ -162,7 +174,7 @@ def _fields(buffer):
             raise ValueError(f'wire type {kind} at byte {at}')
         if at + size > len(buffer):
             raise ValueError(f'a field of {size} bytes ends past the end')
-        yield number, buffer[at:at + size]
+        yield number, buffer[at : at + size]
         at += size
 
 

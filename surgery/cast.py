@@ -6,13 +6,12 @@ import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from errors import UserError, few
-from files import read_text
-
-from .caffemodel import WeightsError
+from fcn.errors import FCNError, WeightsError
+from fcn.io import read_text
+from fcn.text import few
 
 MAX_PROTOTXT = 4 << 20  # bytes: the largest of the paper's nets has some thousand
-OURS = 'data_layers.layers', 'SegDataLayer'  # the one Python layer that a prototxt may ask for
+OURS = 'fcn.data_layers.layers', 'SegDataLayer'  # the one Python layer that a prototxt may ask for
 
 
 def cast(blob, shape):
@@ -36,7 +35,7 @@ def modern(shape):
     return tuple(shape)
 
 
-def cast_net(net, spec):
+def convolutionalize(net, spec):
     """A NetParameter like `spec` with every InnerProduct a Convolution, for inputs of any size.
 
     `net` is a caffe.Net of `spec`: the first inner product's kernel is its bottom's
@@ -45,14 +44,21 @@ def cast_net(net, spec):
     """
     result = caffe_pb2.NetParameter()
     result.CopyFrom(spec)
-    found = [layer for layer in result.layer if layer.type == 'InnerProduct' and layer.name in net.layer_dict
-             and any(bottom in net.blobs for bottom in layer.bottom[:1])]
+    found = [
+        layer
+        for layer in result.layer
+        if layer.type == 'InnerProduct'
+        and layer.name in net.layer_dict
+        and any(bottom in net.blobs for bottom in layer.bottom[:1])
+    ]
     if not found:
         raise WeightsError('the net has no InnerProduct layer to cast')
     for layer in found:
         old = layer.inner_product_param
         if old.transpose or old.axis != 1:
-            raise WeightsError(f"layer '{layer.name}' is transposed or takes another axis than 1, and cannot be cast")
+            raise WeightsError(
+                f"layer '{layer.name}' is transposed or takes another axis than 1, and cannot be cast"
+            )
         shape = tuple(net.blobs[layer.bottom[0]].shape)  # not of .data, which would be allocated
         kernel = shape[2:] if len(shape) == 4 else (1, 1)
         layer.type = 'Convolution'
@@ -72,22 +78,30 @@ def read_spec(path):
     spec = caffe_pb2.NetParameter()
     try:
         text_format.Merge(read_text(path, MAX_PROTOTXT), spec)
-    except (UserError, OSError) as error:
+    except (FCNError, OSError) as error:
         raise WeightsError(str(error)) from error
     except (ValueError, RecursionError, text_format.ParseError) as error:
         words = ' '.join(str(error).split())
-        raise WeightsError(f'{path}: no prototxt of a net ({words[:160]}{"…" * (len(words) > 160)})') from error
+        raise WeightsError(
+            f'{path}: no prototxt of a net ({words[:160]}{"…" * (len(words) > 160)})'
+        ) from error
     if not (spec.layer or spec.layers):
         raise WeightsError(f'{path}: holds no layer; give the prototxt of a net')
     if spec.layers:
-        raise WeightsError(f'{path}: written for Caffe before 2014 (layers, not layer); use one of nets/ilsvrc-*, '
-                           "or upgrade it with Caffe's upgrade_net_proto_text")
+        raise WeightsError(
+            f'{path}: written for Caffe before 2014 (layers, not layer); use one of nets/ilsvrc-*, '
+            "or upgrade it with Caffe's upgrade_net_proto_text"
+        )
     usable = set(caffe.layer_type_list()) - {'Data', 'ImageData', 'WindowData', 'HDF5Output'}
     if unknown := sorted({layer.type for layer in spec.layer} - usable):
-        raise WeightsError(f'{path}: no layer of type {few(unknown)} can be had here; give a deploy prototxt')
+        raise WeightsError(
+            f'{path}: no layer of type {few(unknown)} can be had here; give a deploy prototxt'
+        )
     for layer in spec.layer:
         python = layer.python_param
         if layer.type == 'Python' and (python.module, python.layer) != OURS:
-            raise WeightsError(f"{path}: layer '{layer.name}' would run {python.module or 'no module'}."
-                               f"{python.layer or 'no class'}; only {'.'.join(OURS)} is run, so give a deploy prototxt")
+            raise WeightsError(
+                f"{path}: layer '{layer.name}' would run {python.module or 'no module'}."
+                f'{python.layer or "no class"}; only {".".join(OURS)} is run, so give a deploy prototxt'
+            )
     return spec

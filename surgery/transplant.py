@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import printable
+from fcn.errors import WeightsError
+from fcn.text import printable
 
-from .caffemodel import WeightsError, read_weights
+from .caffemodel import read_weights
 from .cast import cast, modern
-from .fill import gaussian, interp, widen
+from .initializers import expand_input_channels, gaussian, interp
 
 # A layer of this ending sees colour and depth, and takes the weights of the one without, which sees colour.
 WIDENED = '_bgrd'
@@ -30,11 +31,16 @@ class Report:
     missing: list = field(default_factory=list)
 
     def __str__(self):
-        lines = [f'{kind:>12}  {", ".join(names)}' for kind, names in vars(self).items()
-                 if names and kind != 'missing']
+        lines = [
+            f'{kind:>12}  {", ".join(names)}'
+            for kind, names in vars(self).items()
+            if names and kind != 'missing'
+        ]
         if self.missing:
-            lines.append(f'WARNING: no weights for {", ".join(self.missing)}; they are zero, and so is all '
-                         'that follows from them. Give the file that has them, or draw them with --init-missing')
+            lines.append(
+                f'WARNING: no weights for {", ".join(self.missing)}; they are zero, and so is all '
+                'that follows from them. Give the file that has them, or draw them with --init-missing'
+            )
         return '\n'.join(map(printable, lines))
 
 
@@ -53,14 +59,18 @@ def transplant(net, weights, suffix=''):
     for source, blobs in read_weights(weights) if is_file else weights:
         name = source + suffix
         if not all(map(finite, blobs)):
-            raise WeightsError(f"{of_file}{source}'s weights are not all finite numbers, and neither would the scores "
-                               'be; training diverged, or the file is damaged: take an earlier one')
+            raise WeightsError(
+                f"{of_file}{source}'s weights are not all finite numbers, and neither would the scores "
+                'be; training diverged, or the file is damaged: take an earlier one'
+            )
         wide = name not in net.params and name + WIDENED in net.params
         if wide:
             if blobs[0].ndim != 4:
-                raise WeightsError(f"{of_file}{source}'s weights of shape {blobs[0].shape} are no filters; "
-                                   'it is of another net')
-            name, blobs = name + WIDENED, [widen(blobs[0]), *blobs[1:]]
+                raise WeightsError(
+                    f"{of_file}{source}'s weights of shape {blobs[0].shape} are no filters; "
+                    'it is of another net'
+                )
+            name, blobs = name + WIDENED, [expand_input_channels(blobs[0]), *blobs[1:]]
         if name not in net.params:
             report.left.append(source)
             continue
@@ -68,8 +78,10 @@ def transplant(net, weights, suffix=''):
             raise WeightsError(f'{of_file}holds two layers named {name}')
         target = net.params[name]
         if len(blobs) != len(target):
-            raise WeightsError(f"{of_file}{name}'s {len(blobs)} arrays of weights do not fit the {len(target)} of the "
-                               'net; it is of another net')
+            raise WeightsError(
+                f"{of_file}{name}'s {len(blobs)} arrays of weights do not fit the {len(target)} of the "
+                'net; it is of another net'
+            )
         same = True
         for blob, array in zip(target, blobs, strict=True):
             try:

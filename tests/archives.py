@@ -14,8 +14,8 @@ from scipy.io import savemat
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csc_matrix
 
-from data_layers import PASCALContext, voc_palette
-from data_layers.context import RENAMED
+from fcn.data_layers import PASCALContext, voc_palette
+from fcn.data_layers.context import RENAMED
 
 SCENES = 'spatial_envelope_256x256_static_8outdoorcategories'
 KINDS = ('coast', 'forest', 'highway', 'street')
@@ -40,7 +40,7 @@ def example(rng, classes, index=None, void=255):
     height, width = (40, 56) if index is None else (40 + index % 3, 56 - index % 4)
     parts = gaussian_filter(rng.standard_normal((4, height, width)), (0, 6, 6))
     drawn = rng.permutation(classes)[:4]
-    label = drawn[parts[:len(drawn)].argmax(0)]
+    label = drawn[parts[: len(drawn)].argmax(0)]
     noise = gaussian_filter(rng.standard_normal((height, width, 3)), (2, 2, 0)) * 100
     image = (0.7 * voc_palette()[label % 256] + 40 + noise).clip(0, 255).astype(np.uint8)
     label = label.astype(int)
@@ -128,8 +128,10 @@ def voc(folder, count, rng):
 
 def voc_test(folder, count, rng):
     top, names = 'Test/VOCdevkit/VOC2011', [f'2011_{index:06}' for index in range(100, 100 + count)]
-    files = {f'{top}/JPEGImages/{name}.jpg': image_bytes(example(rng, 21, index)[0], 'JPEG')
-             for index, name in enumerate(names)}
+    files = {
+        f'{top}/JPEGImages/{name}.jpg': image_bytes(example(rng, 21, index)[0], 'JPEG')
+        for index, name in enumerate(names)
+    }
     files[f'{top}/ImageSets/Segmentation/test.txt'] = lines(names)
     return [write_tar(folder / 'VOC2011test.tar', files)]
 
@@ -147,15 +149,22 @@ def sbd(folder, count, rng):
         label = label.astype(np.uint8)
         boundaries = np.empty((20, 1), object)
         for value in range(20):
-            boundaries[value, 0] = csc_matrix((np.diff(label == value + 1, axis=1, prepend=False)).astype(np.uint8))
+            boundaries[value, 0] = csc_matrix(
+                (np.diff(label == value + 1, axis=1, prepend=False)).astype(np.uint8)
+            )
         present = np.unique(label[label > 0])[:, np.newaxis]
         files[f'{top}/img/{name}.jpg'] = image_bytes(image, 'JPEG')
-        files[f'{top}/cls/{name}.mat'] = mat_bytes(GTcls={
-            'Boundaries': boundaries, 'Segmentation': label, 'CategoriesPresent': present})
-        files[f'{top}/inst/{name}.mat'] = mat_bytes(GTinst={
-            'Boundaries': boundaries, 'Segmentation': label, 'Categories': present})
-    files |= {f'{top}/train.txt': lines(train), f'{top}/val.txt': lines(val),
-              'benchmark_RELEASE/benchmark_code_RELEASE/demo.m': b'% code'}
+        files[f'{top}/cls/{name}.mat'] = mat_bytes(
+            GTcls={'Boundaries': boundaries, 'Segmentation': label, 'CategoriesPresent': present}
+        )
+        files[f'{top}/inst/{name}.mat'] = mat_bytes(
+            GTinst={'Boundaries': boundaries, 'Segmentation': label, 'Categories': present}
+        )
+    files |= {
+        f'{top}/train.txt': lines(train),
+        f'{top}/val.txt': lines(val),
+        'benchmark_RELEASE/benchmark_code_RELEASE/demo.m': b'% code',
+    }
     return [write_tar(folder / 'benchmark.tgz', files)]
 
 
@@ -163,7 +172,11 @@ def nyud_archive(folder, names, rng):
     files = {}
     for name in names:
         image, label = example(rng, np.arange(1, 41), void=0)
-        depth = (gaussian_filter(rng.standard_normal(label.shape), 8) * 9000 + 3000).clip(500, 9000).astype(np.uint16)
+        depth = (
+            (gaussian_filter(rng.standard_normal(label.shape), 8) * 9000 + 3000)
+            .clip(500, 9000)
+            .astype(np.uint16)
+        )
         depth[5:8, 5:9] = 0  # as where the sensor saw nothing
         files[f'nyud/data/images/img_{name}.png'] = image_bytes(image, 'PNG')
         files[f'nyud/data/depth/img_{name}.png'] = image_bytes(depth, 'PNG')
@@ -176,15 +189,24 @@ def nyud(folder, count, rng):
     names = [str(5001 + index) for index in range(count)]
     trainval, test = divide(names)
     train, val = divide(trainval)
-    return [nyud_archive(folder, names, rng),
-            *write_files(folder, {'train.txt': lines(train), 'val.txt': lines(val), 'test.txt': lines(test)})]
+    return [
+        nyud_archive(folder, names, rng),
+        *write_files(
+            folder, {'train.txt': lines(train), 'val.txt': lines(val), 'test.txt': lines(test)}
+        ),
+    ]
 
 
 def nyud_splits(folder, count, rng):
     trainval, test = divide(list(range(1, count + 1)))
-    splits = {'trainNdxs': np.array(trainval, float)[:, np.newaxis], 'testNdxs': np.array(test, float)[:, np.newaxis]}
-    return [nyud_archive(folder, [str(5000 + index) for index in trainval + test], rng),
-            *write_files(folder, {'splits.mat': mat_bytes(**splits)})]
+    splits = {
+        'trainNdxs': np.array(trainval, float)[:, np.newaxis],
+        'testNdxs': np.array(test, float)[:, np.newaxis],
+    }
+    return [
+        nyud_archive(folder, [str(5000 + index) for index in trainval + test], rng),
+        *write_files(folder, {'splits.mat': mat_bytes(**splits)}),
+    ]
 
 
 def siftflow(folder, count, rng):
@@ -196,8 +218,13 @@ def siftflow(folder, count, rng):
         geometric = np.where(semantic == 0, 0, 1 + semantic % 3)
         geometric[-1] = -1
         files[f'{top}/Images/{SCENES}/{name}.jpg'] = image_bytes(image, 'JPEG')
-        for kind, label in {'SemanticLabels': semantic.astype(np.uint8), 'GeoLabels': geometric.astype(float)}.items():
-            files[f'{top}/{kind}/{SCENES}/{name}.mat'] = mat_bytes(S=label, names=np.array([['a'], ['b']], object))
+        for kind, label in {
+            'SemanticLabels': semantic.astype(np.uint8),
+            'GeoLabels': geometric.astype(float),
+        }.items():
+            files[f'{top}/{kind}/{SCENES}/{name}.mat'] = mat_bytes(
+                S=label, names=np.array([['a'], ['b']], object)
+            )
     files[f'{top}/Images/{SCENES}/highway_bost181.jpg'] = image_bytes(image, 'JPEG')
     test = [f'{SCENES}\\{name}.jpg' for name in divide(names)[1]]
     files[f'{top}/TestSet1.txt'] = '\r\n'.join([*test, '']).encode()
@@ -207,7 +234,11 @@ def siftflow(folder, count, rng):
 def context_labels():
     """459 names, the 59 of the task among them, some as the set itself spells them."""
     own = [RENAMED.get(name, name) for name in PASCALContext.labels['label'][1:]]
-    return [*(f'thing {index}' for index in range(200)), *own, *(f'thing {index}' for index in range(200, 400))]
+    return [
+        *(f'thing {index}' for index in range(200)),
+        *own,
+        *(f'thing {index}' for index in range(200, 400)),
+    ]
 
 
 def pascal_context(folder, count, rng):
@@ -222,9 +253,19 @@ def pascal_context(folder, count, rng):
         images[f'{top}/ImageSets/Main/cat_{split}.txt'] = lines(f'{name} -1' for name in chosen)
         images[f'{top}/ImageSets/Segmentation/{split}.txt'] = lines(chosen)
     numbered = lines(f'{number}: {name}' for number, name in enumerate(context_labels(), 1))
-    return [write_tar(folder / 'VOCtrainval_03-May-2010.tar', images), write_tar(folder / 'trainval.tar.gz', labels),
-            *write_files(folder, {'labels.txt': numbered})]
+    return [
+        write_tar(folder / 'VOCtrainval_03-May-2010.tar', images),
+        write_tar(folder / 'trainval.tar.gz', labels),
+        *write_files(folder, {'labels.txt': numbered}),
+    ]
 
 
-BUILDERS = {'voc': voc, 'voc-test': voc_test, 'sbd': sbd, 'nyud': nyud, 'nyud-splits': nyud_splits,
-            'siftflow': siftflow, 'pascal-context': pascal_context}
+BUILDERS = {
+    'voc': voc,
+    'voc-test': voc_test,
+    'sbd': sbd,
+    'nyud': nyud,
+    'nyud-splits': nyud_splits,
+    'siftflow': siftflow,
+    'pascal-context': pascal_context,
+}

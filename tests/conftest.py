@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import engine
-from data_layers import DATASETS
-from data_layers.convert import save_label
+from fcn import engine
+from fcn.data_layers import DATASETS
+from fcn.data_layers.images import save_label
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared'
@@ -23,19 +23,29 @@ SHARED = ROOT.parent / 'shared'
 @pytest.fixture(scope='session')
 def shared():
     """The folder of real weights and images; skips where there is none."""
+
     def find(path):
         if not (SHARED / path).exists():
             pytest.skip(f'needs real material that is not here: shared/{path}')
         return SHARED / path
+
     return find
 
 
 @pytest.fixture(scope='session')
 def command():
     """Runs a command of ours in a process of its own, from the repository's root."""
+
     def run(*arguments, cwd=ROOT, **options):
-        return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                              timeout=300, **options)
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            **options,
+        )
+
     return run
 
 
@@ -52,7 +62,11 @@ def make_voc(root, names, classes=21, split='train', size=(40, 52), seed=0):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
         height, width = size[0] + index, size[1] - index
-        image = rng.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+        image = (
+            rng.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+            .repeat(4, 0)
+            .repeat(4, 1)
+        )
         image = image[:height, :width]
         label = (image.mean(2).astype(int) * classes // 256).astype(np.uint8)
         label[:2] = 255
@@ -67,11 +81,15 @@ def mini(tmp_path_factory):
     """A few images of the miniature's size and classes, to learn from and to validate on."""
     root, classes = tmp_path_factory.mktemp('mini'), len(DATASETS['mini'].classes)
     make_voc(root, [f'{i:04}' for i in range(8)], classes=classes, size=(56, 64))
-    return make_voc(root, [f'v{i:03}' for i in range(3)], classes=classes, split='val', size=(56, 64))
+    return make_voc(
+        root, [f'v{i:03}' for i in range(3)], classes=classes, split='val', size=(56, 64)
+    )
 
 
 @pytest.fixture
 def voc(tmp_path):
     """A folder in the layout of VOC: six images to learn from, four to validate on."""
     make_voc(tmp_path / 'voc', [f'2007_{i:06}' for i in range(6)])
-    return make_voc(tmp_path / 'voc', [f'2008_{i:06}' for i in range(4)], split='seg11valid', seed=1)
+    return make_voc(
+        tmp_path / 'voc', [f'2008_{i:06}' for i in range(4)], split='seg11valid', seed=1
+    )

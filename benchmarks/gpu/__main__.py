@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import Parser, run
-from engine import choose_device, versions
-from errors import UserError
-from files import write_text
+from fcn.cli import Parser, run
+from fcn.engine import choose_device, versions
+from fcn.errors import FCNError
+from fcn.io import write_text
 
 from .specs import NETS
 
@@ -28,16 +28,18 @@ AGREE = 1e-3  # of the largest score, without TF32
 GROWTH = 0.01  # of memory, from the first tenth of the images to the end
 
 
-class BenchmarkError(UserError):
-    """A check on the GPU failed."""
-
-
 def measure(*words, tf32=False):
     """What benchmarks.gpu.measure prints, asked in a process of its own."""
-    command = [sys.executable, '-m', 'benchmarks.gpu.measure', *map(str, words), *(['--tf32'] if tf32 else [])]
+    command = [
+        sys.executable,
+        '-m',
+        'benchmarks.gpu.measure',
+        *map(str, words),
+        *(['--tf32'] if tf32 else []),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise BenchmarkError(f'{" ".join(command[2:])} failed:\n{done.stderr[-2000:]}')
+        raise FCNError(f'{" ".join(command[2:])} failed:\n{done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -47,7 +49,7 @@ def check(*arguments, gpu):
     command = [sys.executable, '-m', 'pytest', '-q', *arguments]
     print('$', *command[1:], flush=True)
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
-        raise BenchmarkError(f'{" ".join(command[2:])}: failed, see above')
+        raise FCNError(f'{" ".join(command[2:])}: failed, see above')
 
 
 def difference(ours, theirs):
@@ -58,16 +60,41 @@ def difference(ours, theirs):
 def rows(nets, what, weights, tf32, side, runs, frameworks):
     """A line of the table for each net: milliseconds and GiB of each framework, their ratio."""
     for name in nets:
-        found = {framework: measure(framework, what, name, '--weights', weights, '--side', side, '--runs', runs,
-                                    tf32=tf32) for framework in frameworks}
-        ms = {framework: 1e3 * sorted(one['seconds'])[runs // 2] for framework, one in found.items()}
+        found = {
+            framework: measure(
+                framework,
+                what,
+                name,
+                '--weights',
+                weights,
+                '--side',
+                side,
+                '--runs',
+                runs,
+                tf32=tf32,
+            )
+            for framework in frameworks
+        }
+        ms = {
+            framework: 1e3 * sorted(one['seconds'])[runs // 2] for framework, one in found.items()
+        }
         gib = {framework: one['bytes'] / 2**30 for framework, one in found.items()}
         cells = [name, 'on' if tf32 else 'off', f'{ms["caffe"]:.1f}', f'{gib["caffe"]:.2f}']
         if 'torch' in found:
-            apart = difference(found['caffe']['result'], found['torch']['result']) if what == 'forward' else None
+            apart = (
+                difference(found['caffe']['result'], found['torch']['result'])
+                if what == 'forward'
+                else None
+            )
             if apart is not None and not tf32 and not apart < AGREE:
-                raise BenchmarkError(f"{name}: Caffe's and PyTorch's scores are {apart:.2g} apart, above {AGREE}")
-            cells += [f'{ms["torch"]:.1f}', f'{gib["torch"]:.2f}', f'{ms["caffe"] / ms["torch"]:.2f}']
+                raise FCNError(
+                    f"{name}: Caffe's and PyTorch's scores are {apart:.2g} apart, above {AGREE}"
+                )
+            cells += [
+                f'{ms["torch"]:.1f}',
+                f'{gib["torch"]:.2f}',
+                f'{ms["caffe"] / ms["torch"]:.2f}',
+            ]
             cells += [f'{apart:.1g}'] if apart is not None else []
         if what == 'forward':
             cells += [str(NETS[name] or '–')]
@@ -80,18 +107,22 @@ def table(head, lines):
 
 
 def flat(weights, net, images, side):
-    """A sentence on memory over images of many sizes; BenchmarkError if it grows."""
+    """A sentence on memory over images of many sizes; FCNError if it grows."""
     found = measure('caffe', 'mixed', net, '--weights', weights, '--side', side, '--runs', images)
     history = found['history']
     if history[-1] > history[1] * (1 + GROWTH):
-        raise BenchmarkError(f'memory grew from {history[1]} to {history[-1]} bytes over {images} images')
-    return (f'{net} trained on {images} images of {found["sizes"]} sizes from {side // 3} to {side} pixels, the '
-            f'largest first: {history[1] / 2**30:.2f} GiB after a tenth of them, {history[-1] / 2**30:.2f} at the end.')
+        raise FCNError(f'memory grew from {history[1]} to {history[-1]} bytes over {images} images')
+    return (
+        f'{net} trained on {images} images of {found["sizes"]} sizes from {side // 3} to {side} pixels, the '
+        f'largest first: {history[1] / 2**30:.2f} GiB after a tenth of them, {history[-1] / 2**30:.2f} at the end.'
+    )
 
 
 def report(device, forward, train, memory, torch):
     about = '\n'.join(f'- {name}: {value}' for name, value in versions().items() if name != 'tf32')
-    head = ['net', 'TF32', 'Caffe ms', 'GiB'] + (['PyTorch ms', 'GiB', 'Caffe / PyTorch'] if torch else [])
+    head = ['net', 'TF32', 'Caffe ms', 'GiB'] + (
+        ['PyTorch ms', 'GiB', 'Caffe / PyTorch'] if torch else []
+    )
     return f"""# Caffe on the GPU
 
 Median of 20 runs after 3 to warm up, one image of 500×500; memory is all that is used on the device, so the
@@ -121,26 +152,41 @@ def main():
     gpu = device != 'cpu'
     if not gpu:
         print('gpu-check: no GPU at hand: nothing is measured; the same code is tried on the CPU')
-    torch = importlib.util.find_spec('torch') and subprocess.run(
-        [sys.executable, '-c', 'import torch; print(torch.__version__)'], capture_output=True, text=True).stdout.strip()
+    torch = (
+        importlib.util.find_spec('torch')
+        and subprocess.run(
+            [sys.executable, '-c', 'import torch; print(torch.__version__)'],
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    )
     frameworks = ('caffe', 'torch') if torch else ('caffe',)
     if not torch:
         print('gpu-check: PyTorch is not installed, so Caffe is measured alone (pip install torch)')
     check('tests/gpu', gpu=gpu)
     if gpu:
         check('tests', '--ignore=tests/gpu', gpu=True)
-    nets, side, runs, images = (NETS, 500, 20, 500) if gpu else (('voc-fcn-alexnet', 'voc-fcn-googlenet'), 64, 1, 10)
+    nets, side, runs, images = (
+        (NETS, 500, 20, 500) if gpu else (('voc-fcn-alexnet', 'voc-fcn-googlenet'), 64, 1, 10)
+    )
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, 'weights.npz')
-        forward, train = ([cells for tf32 in ((False, True) if gpu else (False,))
-                           for cells in rows(nets, what, weights, tf32, side, runs, frameworks)]
-                          for what in ('forward', 'train'))
+        forward, train = (
+            [
+                cells
+                for tf32 in ((False, True) if gpu else (False,))
+                for cells in rows(nets, what, weights, tf32, side, runs, frameworks)
+            ]
+            for what in ('forward', 'train')
+        )
         memory = flat(weights, 'voc-fcn8s' if gpu else 'voc-fcn-alexnet', images, side)
     if gpu:
         write_text(RESULTS, report(device, forward, train, memory, torch))
         print(f'gpu-check: {RESULTS.relative_to(ROOT)}')
     else:
-        print('gpu-check: no GPU at hand: what could be tried on the CPU works; nothing was written')
+        print(
+            'gpu-check: no GPU at hand: what could be tried on the CPU works; nothing was written'
+        )
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command import Parser
+from fcn.cli import Parser
 
 WARM_UP = 3
 
@@ -25,7 +25,12 @@ def parse(arguments=None):
     add('framework', choices=['caffe', 'torch'])
     add('what', choices=['forward', 'train', 'mixed'])
     add('net')
-    add('--weights', type=Path, required=True, help='.npz of the weights, written by caffe and read by torch')
+    add(
+        '--weights',
+        type=Path,
+        required=True,
+        help='.npz of the weights, written by caffe and read by torch',
+    )
     add('--side', type=int, default=500)
     add('--runs', type=int, default=20)
     add('--tf32', action='store_true')
@@ -51,10 +56,11 @@ def host_peak():
 
 
 def caffe_measure(args):
-    from engine import caffe, choose_device
-    from surgery import start
+    from fcn.engine import caffe, choose_device
+    from fcn.surgery import start
 
     from . import specs
+
     device = choose_device()
     gpu = device != 'cpu'
     if gpu:
@@ -69,15 +75,29 @@ def caffe_measure(args):
             net = caffe.Net(path, caffe.TEST)
         else:
             path = write(folder, 'net.prototxt', specs.train(args.net, args.side))
-            solver = caffe.SGDSolver(write(folder, 'solver.prototxt', f'net: "{path}" base_lr: 1e-12 momentum: 0.9 '
-                                           'lr_policy: "fixed" display: 0 snapshot: 0 weight_decay: 0.0005'))
+            solver = caffe.SGDSolver(
+                write(
+                    folder,
+                    'solver.prototxt',
+                    f'net: "{path}" base_lr: 1e-12 momentum: 0.9 '
+                    'lr_policy: "fixed" display: 0 snapshot: 0 weight_decay: 0.0005',
+                )
+            )
             net = solver.net
     start(net, [], init_missing=True)
     last = score_layer(net)
-    last[...] = np.random.default_rng(2).normal(0, 1e-3, last.shape)  # or scores and gradients would be 0
+    last[...] = np.random.default_rng(2).normal(
+        0, 1e-3, last.shape
+    )  # or scores and gradients would be 0
     if args.what != 'mixed':
-        np.savez(args.weights, **{f'{name}:{index}': blob.data for name, blobs in net.params.items()
-                                  for index, blob in enumerate(blobs)})
+        np.savez(
+            args.weights,
+            **{
+                f'{name}:{index}': blob.data
+                for name, blobs in net.params.items()
+                for index, blob in enumerate(blobs)
+            },
+        )
     if args.what == 'mixed':
         return mixed(net, solver, specs.example, used, args)
     net.blobs['data'].data[...] = image
@@ -99,7 +119,10 @@ def score_layer(net):
 
 def mixed(net, solver, example, used, args):
     """Train on images of `runs` sizes, the largest first; bytes used after each tenth of them."""
-    sides = [args.side, *np.random.default_rng(3).integers(args.side // 3, args.side + 1, args.runs - 1)]
+    sides = [
+        args.side,
+        *np.random.default_rng(3).integers(args.side // 3, args.side + 1, args.runs - 1),
+    ]
     history = []
     for index, side in enumerate(map(int, sides)):
         image, label = example(side, index)
@@ -116,10 +139,11 @@ def torch_measure(args):
     import torch
     from torch.nn import functional as F
 
-    from nets import find
+    from benchmarks.run_torch import CaffeNet
+    from fcn.nets import find
 
-    from ..run_torch import CaffeNet
     from . import specs
+
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
     gpu = torch.cuda.is_available()
     device = torch.device('cuda' if gpu else 'cpu')
@@ -133,20 +157,30 @@ def torch_measure(args):
             seconds = timed(lambda: net(image), finish, args.runs)
             result = net(image).cpu().numpy()
     else:
-        reduction = 'mean' if find(args.net).normalize else 'sum'
-        optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1e-12, 0.9, weight_decay=5e-4)
+        reduction = 'mean' if find(args.net).normalize_loss else 'sum'
+        optimizer = torch.optim.SGD(
+            [p for p in net.parameters() if p.requires_grad], 1e-12, 0.9, weight_decay=5e-4
+        )
 
         def step():
             optimizer.zero_grad()
             scores = net(image)
-            loss = F.cross_entropy(scores, label[:, 0].long(), ignore_index=255, reduction=reduction)
+            loss = F.cross_entropy(
+                scores, label[:, 0].long(), ignore_index=255, reduction=reduction
+            )
             loss.backward()
             optimizer.step()
             return loss.item()
+
         result = np.array(step())
         seconds = timed(step, finish, args.runs)
     free, total = torch.cuda.mem_get_info() if gpu else (0, host_peak())
-    return {'device': str(device), 'seconds': seconds, 'bytes': total - free, 'result': digest(result)}
+    return {
+        'device': str(device),
+        'seconds': seconds,
+        'bytes': total - free,
+        'result': digest(result),
+    }
 
 
 def write(folder, name, text):

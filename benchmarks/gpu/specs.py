@@ -5,10 +5,15 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from google.protobuf.json_format import MessageToDict
 
-from nets import prototxts
+from fcn.prototxts import prototxts
 
-NETS = {'voc-fcn-alexnet': 50, 'voc-fcn32s': 210, 'voc-fcn16s': None, 'voc-fcn8s': None,
-        'voc-fcn-googlenet': 59}  # ms forward at 500×500 on a K40c, Table 1
+NETS = {
+    'voc-fcn-alexnet': 50,
+    'voc-fcn32s': 210,
+    'voc-fcn16s': None,
+    'voc-fcn8s': None,
+    'voc-fcn-googlenet': 59,
+}  # ms forward at 500×500 on a K40c, Table 1
 
 
 def deploy(name, side):

@@ -1,5 +1,9 @@
-"""Writes the prototxts of ilsvrc-alexnet beside this file: its row in nets/table.py says what it is."""
+"""AlexNet as Caffe's CaffeNet, the ILSVRC classifier (nets/alexnet.py).
 
-from nets import write_net
+python nets/ilsvrc-alexnet/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

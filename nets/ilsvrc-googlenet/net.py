@@ -1,5 +1,9 @@
-"""Writes the prototxts of ilsvrc-googlenet beside this file: its row in nets/table.py says what it is."""
+"""GoogLeNet, the ILSVRC classifier (nets/googlenet.py).
 
-from nets import write_net
+python nets/ilsvrc-googlenet/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

@@ -1,5 +1,9 @@
-"""Writes the prototxts of ilsvrc-vgg16 beside this file: its row in nets/table.py says what it is."""
+"""VGG-16, the ILSVRC classifier that most FCNs come from (nets/vgg.py).
 
-from nets import write_net
+python nets/ilsvrc-vgg16/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

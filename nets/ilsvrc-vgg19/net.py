@@ -1,5 +1,9 @@
-"""Writes the prototxts of ilsvrc-vgg19 beside this file: its row in nets/table.py says what it is."""
+"""VGG-19, the ILSVRC classifier (nets/vgg.py).
 
-from nets import write_net
+python nets/ilsvrc-vgg19/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

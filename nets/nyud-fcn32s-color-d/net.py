@@ -1,5 +1,10 @@
-"""Writes the prototxts of nyud-fcn32s-color-d beside this file: its row in nets/table.py says what it is."""
+"""FCN-32s of colour and depth, fused early: conv1_1_bgrd sees both, and the other layers are those
+of nets/voc-fcn32s/net.py.
 
-from nets import write_net
+    python nets/nyud-fcn32s-color-d/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

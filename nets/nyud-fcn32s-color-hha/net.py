@@ -1,5 +1,23 @@
-"""Writes the prototxts of nyud-fcn32s-color-hha beside this file: its row in nets/table.py says what it is."""
+"""Late fusion: one FCN-32s sees colour, another HHA, and the mean of their scores is upsampled
+(section 5, NYUDv2).
 
-from nets import write_net
+    python nets/nyud-fcn32s-color-hha/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.nets.builder import Named
+from fcn.prototxts import write_net
+
+
+def layers(n, net):
+    """Add both streams to NetSpec `n`; the layers of each end in its name."""
+    color, hha = Named(n, 'color'), Named(n, 'hha')
+    color.score_fr = net.score(net.backbone(color, n.color))
+    hha.score_fr = net.score(net.backbone(hha, n.hha))
+
+    n.score_fused = net.mean(color.score_fr, hha.score_fr)  # stride 32
+    n.upscore = net.upscore(n.score_fused, stride=32, last=True)
+    n.score = net.crop(n.upscore, n.color)
+
+
+if __name__ == '__main__':
+    write_net(__file__)

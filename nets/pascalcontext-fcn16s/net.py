@@ -1,5 +1,9 @@
-"""Writes the prototxts of pascalcontext-fcn16s beside this file: its row in nets/table.py says what it is."""
+"""FCN-16s with 60 classes: the layers are those of nets/voc-fcn16s/net.py.
 
-from nets import write_net
+python nets/pascalcontext-fcn16s/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

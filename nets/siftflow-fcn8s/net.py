@@ -1,5 +1,10 @@
-"""Writes the prototxts of siftflow-fcn8s beside this file: its row in nets/table.py says what it is."""
+"""FCN-8s with two heads on one backbone, each as nets/voc-fcn8s/net.py spells it: the layers of
+the semantic one end in _sem, those of the geometric one in _geo.
 
-from nets import write_net
+    python nets/siftflow-fcn8s/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

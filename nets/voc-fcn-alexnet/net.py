@@ -1,5 +1,9 @@
-"""Writes the prototxts of voc-fcn-alexnet beside this file: its row in nets/table.py says what it is."""
+"""FCN-32s of AlexNet (nets/alexnet.py): nets/voc-fcn32s/net.py spells the layers after it.
 
-from nets import write_net
+python nets/voc-fcn-alexnet/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

@@ -1,5 +1,10 @@
-"""Writes the prototxts of voc-fcn-googlenet-cvpr beside this file: its row in nets/table.py says what it is."""
+"""FCN-32s of GoogLeNet by the CVPR paper's recipe: nets/voc-fcn32s/net.py spells the layers
+after it.
 
-from nets import write_net
+    python nets/voc-fcn-googlenet-cvpr/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

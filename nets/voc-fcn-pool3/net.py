@@ -1,5 +1,18 @@
-"""Writes the prototxts of voc-fcn-pool3 beside this file: its row in nets/table.py says what it is."""
+"""pool3 scored alone, without the layers above it (section 4.2).
 
-from nets import write_net
+python nets/voc-fcn-pool3/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+
+def layers(n, net):
+    """Add the score of pool3, upsampled to the image, to NetSpec `n`."""
+    pool3 = net.backbone(n, n.data)  # conv1_1 … pool3
+    n.score_pool3 = net.score(pool3)  # stride 8
+    n.upscore8 = net.upscore(n.score_pool3, stride=8, last=True)
+    n.score = net.crop(n.upscore8, n.data)
+
+
+if __name__ == '__main__':
+    write_net(__file__)

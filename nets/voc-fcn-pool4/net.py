@@ -1,5 +1,18 @@
-"""Writes the prototxts of voc-fcn-pool4 beside this file: its row in nets/table.py says what it is."""
+"""pool4 scored alone, without the layers above it (section 4.2).
 
-from nets import write_net
+python nets/voc-fcn-pool4/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+
+def layers(n, net):
+    """Add the score of pool4, upsampled to the image, to NetSpec `n`."""
+    pool4 = net.backbone(n, n.data)  # conv1_1 … pool4
+    n.score_pool4 = net.score(pool4)  # stride 16
+    n.upscore16 = net.upscore(n.score_pool4, stride=16, last=True)
+    n.score = net.crop(n.upscore16, n.data)
+
+
+if __name__ == '__main__':
+    write_net(__file__)

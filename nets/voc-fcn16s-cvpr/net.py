@@ -1,5 +1,10 @@
-"""Writes the prototxts of voc-fcn16s-cvpr beside this file: its row in nets/table.py says what it is."""
+"""FCN-16s by the CVPR paper's recipe: nets/voc-fcn16s/net.py, with upsampling between the
+strides learned.
 
-from nets import write_net
+    python nets/voc-fcn16s-cvpr/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

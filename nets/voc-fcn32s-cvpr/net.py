@@ -1,5 +1,9 @@
-"""Writes the prototxts of voc-fcn32s-cvpr beside this file: its row in nets/table.py says what it is."""
+"""FCN-32s by the CVPR paper's recipe: the layers are those of nets/voc-fcn32s/net.py.
 
-from nets import write_net
+python nets/voc-fcn32s-cvpr/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

@@ -1,5 +1,10 @@
-"""Writes the prototxts of voc-fcn8s-cvpr beside this file: its row in nets/table.py says what it is."""
+"""FCN-8s by the CVPR paper's recipe: nets/voc-fcn8s/net.py, with upsampling between the
+strides learned.
 
-from nets import write_net
+    python nets/voc-fcn8s-cvpr/net.py    writes its prototxts next to it
+"""
 
-write_net(__file__)
+from fcn.prototxts import write_net
+
+if __name__ == '__main__':
+    write_net(__file__)

@@ -20,8 +20,10 @@ def device_count():
 def device(number):
     """The name and compute capability ("9.0") of a GPU. Raises RuntimeError if it does not answer."""
     name, major, minor = ctypes.create_string_buffer(256), ctypes.c_int(), ctypes.c_int()
-    _check(_library.pycaffe_device(number, name, len(name), ctypes.byref(major), ctypes.byref(minor)))
-    return name.value.decode(), f"{major.value}.{minor.value}"
+    _check(
+        _library.pycaffe_device(number, name, len(name), ctypes.byref(major), ctypes.byref(minor))
+    )
+    return name.value.decode(), f'{major.value}.{minor.value}'
 
 
 def memory():
@@ -35,9 +37,11 @@ def versions():
     """CUDA's version, as the driver (None without one) and the runtime have it, and cuDNN's."""
     driver, runtime, cudnn = ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
     _library.pycaffe_versions(ctypes.byref(driver), ctypes.byref(runtime), ctypes.byref(cudnn))
-    driver, runtime = (f"{v // 1000}.{v % 1000 // 10}" if v else None for v in (driver.value, runtime.value))
+    driver, runtime = (
+        f'{v // 1000}.{v % 1000 // 10}' if v else None for v in (driver.value, runtime.value)
+    )
     cudnn = cudnn.value
-    return driver, runtime, f"{cudnn // 10000}.{cudnn % 10000 // 100}.{cudnn % 100}"
+    return driver, runtime, f'{cudnn // 10000}.{cudnn % 10000 // 100}.{cudnn % 100}'
 
 
 def tf32():
@@ -52,4 +56,4 @@ def workspace_limit():
 
 def _check(status):
     if status:
-        raise RuntimeError(f"CUDA error {status}")
+        raise RuntimeError(f'CUDA error {status}')

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.material import SIDE, prepare
-from errors import UserError
+from fcn.errors import FCNError
 
 TITLE = 'FCN-8s VGG-16, forward'
 
@@ -27,7 +27,7 @@ def test_material(folder):
     with np.load(folder / 'weights.npz') as weights:
         assert {f'{name}:{part}' for name in convolutions for part in (0, 1)} <= set(weights)
         least = sum(weights[f'{name}:0'].size for name in convolutions)
-    assert least < int((folder / 'multiply-adds').read_text()) < least * SIDE ** 2
+    assert least < int((folder / 'multiply-adds').read_text()) < least * SIDE**2
 
 
 @pytest.mark.parametrize('name', ['ours', 'stock Caffe'])
@@ -44,13 +44,16 @@ def test_pytorch_computes_the_same(folder):
 
 
 def test_a_contender_that_fails_is_named(folder):
-    with pytest.raises(UserError, match=r'ours failed \(forward\): .*nowhere'):
+    with pytest.raises(FCNError, match=r'ours failed \(forward\): .*nowhere'):
         bench.contend('ours', folder / 'nowhere', 'forward', 1)
 
 
 def test_table_says_what_was_met():
-    found = {'ours': {'seconds': 0.5, 'peak': 1.3e9}, 'PyTorch': {'seconds': 2.0, 'peak': 1e9},
-             'PyTorch, channels_last': {'seconds': 1.0, 'peak': 1.1e9}}
+    found = {
+        'ours': {'seconds': 0.5, 'peak': 1.3e9},
+        'PyTorch': {'seconds': 2.0, 'peak': 1e9},
+        'PyTorch, channels_last': {'seconds': 1.0, 'peak': 1.1e9},
+    }
     text = bench.table(TITLE, found, 0.25)
     assert '| ours | 0.500 | 0.50 | 1.30 |' in text
     assert 'time: 0.50, goal 0.60, met; GB: 1.30, goal 1.20, missed.' in text

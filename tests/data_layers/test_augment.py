@@ -8,19 +8,28 @@ import pytest
 from caffe import NetSpec
 from caffe import layers as L
 
-from data_layers import VOC, DataError
-from data_layers.augment import augment
+from fcn.data_layers import VOC
+from fcn.data_layers.augment import augment
+from fcn.errors import DataError
 
 
 def example(height=9, width=12):
     """Three inputs and two labels that all say where a pixel comes from, from 1 on."""
     place = np.arange(1, 1 + height * width, dtype=np.float32).reshape(1, height, width)
-    return {'color': np.concatenate([place, -place, 2 * place]), 'depth': place.copy(),
-            'hha': np.concatenate([place, place, 3 * place]), 'sem': place.copy(), 'geo': place.copy()}
+    return {
+        'color': np.concatenate([place, -place, 2 * place]),
+        'depth': place.copy(),
+        'hha': np.concatenate([place, place, 3 * place]),
+        'sem': place.copy(),
+        'geo': place.copy(),
+    }
 
 
 def drawn(count=400, **options):
-    return [augment(example(), ('sem', 'geo'), np.random.default_rng([7, index]), **options) for index in range(count)]
+    return [
+        augment(example(), ('sem', 'geo'), np.random.default_rng([7, index]), **options)
+        for index in range(count)
+    ]
 
 
 def test_all_inputs_and_labels_move_together():
@@ -31,7 +40,9 @@ def test_all_inputs_and_labels_move_together():
         for top, factors in {'color': (1, -1, 2), 'depth': (1,), 'hha': (1, 1, 3)}.items():
             assert moved[top].dtype == np.float32
             for channel, factor in zip(moved[top], factors, strict=True):
-                np.testing.assert_array_equal(channel, np.where(gone[0], 0, factor * moved['sem'][0]))
+                np.testing.assert_array_equal(
+                    channel, np.where(gone[0], 0, factor * moved['sem'][0])
+                )
 
 
 def test_a_mirror_comes_half_of_the_time_and_exchanges_left_and_right():
@@ -39,7 +50,7 @@ def test_a_mirror_comes_half_of_the_time_and_exchanges_left_and_right():
     for moved in drawn(mirror=True):
         flipped = bool((moved['sem'] != example()['sem']).any())
         mirrored += flipped
-        assert (moved['color'] == example()['color'][:, :, ::-1 if flipped else 1]).all()
+        assert (moved['color'] == example()['color'][:, :, :: -1 if flipped else 1]).all()
     assert 160 < mirrored < 240
 
 
@@ -70,8 +81,12 @@ def test_a_class_of_a_whole_picture_stays():
 
 def make_net(path, **param):
     n = NetSpec()
-    n.data, n.label = L.Python(module='data_layers.layers', layer='SegDataLayer', ntop=2,
-                               param_str=json.dumps({'dataset': 'VOC', **param}))
+    n.data, n.label = L.Python(
+        module='fcn.data_layers.layers',
+        layer='SegDataLayer',
+        ntop=2,
+        param_str=json.dumps({'dataset': 'VOC', **param}),
+    )
     path.write_text(str(n.to_proto()))
     return caffe.Net(str(path), caffe.TRAIN)
 
@@ -95,13 +110,19 @@ def test_in_caffe_the_same_is_drawn_from_whatever_position(voc, tmp_path):
     assert any((data != before).any() for (data, _), (before, _) in zip(whole, plain, strict=True))
     # An example of the second epoch is drawn anew.
     names = VOC(voc, 'train').names
-    first = {data.shape: label for data, label in whole[:len(names)]}
-    assert any((first[data.shape] != label).any() for data, label in whole[len(names):])
+    first = {data.shape: label for data, label in whole[: len(names)]}
+    assert any((first[data.shape] != label).any() for data, label in whole[len(names) :])
 
 
-@pytest.mark.parametrize(('option', 'words'), [
-    (dict(mirror=1), 'mirror is 1; it is true or false'), (dict(jitter=-1), 'jitter is -1; it is a whole number'),
-    (dict(jitter=1.5), 'jitter is 1.5'), (dict(jitter=10 ** 30), 'it is a whole number from 0 to 16384')])
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        (dict(mirror=1), 'mirror is 1; it is true or false'),
+        (dict(jitter=-1), 'jitter is -1; it is a whole number'),
+        (dict(jitter=1.5), 'jitter is 1.5'),
+        (dict(jitter=10**30), 'it is a whole number from 0 to 16384'),
+    ],
+)
 def test_bad_options_are_named(option, words, voc, tmp_path):
     with pytest.raises(DataError, match=words):
         make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', **option)

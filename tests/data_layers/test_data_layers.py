@@ -13,17 +13,19 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import savemat
 
-from data_layers import SBD, VOC, DataError, MiniObjects, layers, source_at, voc_palette
-from data_layers.convert import save_label
-from data_layers.images import read_image
-from data_layers.prefetch import Prefetcher, limited, order
-from nets import find
+from fcn.data_layers import SBD, VOC, MiniObjects, layers, source_at, voc_palette
+from fcn.data_layers.images import read_image, save_label
+from fcn.data_layers.prefetch import Prefetcher, evenly_spread, order
+from fcn.errors import DataError
+from fcn.nets import find
 
 
 def make_net(path, phase=caffe.TRAIN, **param):
     n = NetSpec()
     param = json.dumps({'dataset': 'VOC', **param})
-    n.data, n.label = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2)
+    n.data, n.label = L.Python(
+        module='fcn.data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2
+    )
     path.write_text(str(n.to_proto()))
     return caffe.Net(str(path), phase)
 
@@ -52,9 +54,9 @@ def test_each_epoch_is_a_permutation_that_any_position_can_enter():
     assert len({tuple(epoch) for epoch in epochs}) == 3
     for position in (0, 4, 7, 11):
         late = order(count, 3, True, position)
-        assert [next(late) for _ in range(5)] == seen[position:position + 5]
+        assert [next(late) for _ in range(5)] == seen[position : position + 5]
     other = order(count, 4, True)
-    assert [next(other)[1] for _ in range(2 * count)] != [index for _, index in seen[:2 * count]]
+    assert [next(other)[1] for _ in range(2 * count)] != [index for _, index in seen[: 2 * count]]
 
 
 def test_order_leaves_the_global_generator_alone():
@@ -79,8 +81,8 @@ def test_the_seed_gives_the_order_in_caffe(voc, tmp_path):
 
 
 def test_limit_spreads_evenly():
-    assert limited(list('abcdefgh'), 4) == list('aceg')
-    assert limited(list('abc'), 9) == list('abc') == limited(list('abc'), None)
+    assert evenly_spread(list('abcdefgh'), 4) == list('aceg')
+    assert evenly_spread(list('abc'), 9) == list('abc') == evenly_spread(list('abc'), None)
 
 
 def test_sbd(tmp_path):
@@ -90,7 +92,10 @@ def test_sbd(tmp_path):
     label = np.arange(48, dtype=np.uint8).reshape(6, 8) % 21
     Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(root / 'img' / 'a.jpg')
     (root / 'train.txt').write_text('a\n')
-    savemat(root / 'cls' / 'a.mat', {'GTcls': {'Boundaries': 0, 'Segmentation': label, 'CategoriesPresent': 0}})
+    savemat(
+        root / 'cls' / 'a.mat',
+        {'GTcls': {'Boundaries': 0, 'Segmentation': label, 'CategoriesPresent': 0}},
+    )
     image, read = SBD(root, 'train').pair('a')
     assert (read == label).all() and image.shape == (6, 8, 3)
     net = make_net(tmp_path / 'n.prototxt', dataset='SBD', root=str(root), split='train')
@@ -103,7 +108,10 @@ def test_sbd(tmp_path):
 
 def spoil(voc, kind):
     """Spoil the first training example; return the file that must be named and a word of the message."""
-    jpeg, png = voc / 'JPEGImages' / '2007_000000.jpg', voc / 'SegmentationClass' / '2007_000000.png'
+    jpeg, png = (
+        voc / 'JPEGImages' / '2007_000000.jpg',
+        voc / 'SegmentationClass' / '2007_000000.png',
+    )
     label = np.array(Image.open(png))
     if kind == 'missing image':
         jpeg.unlink()
@@ -126,14 +134,24 @@ def spoil(voc, kind):
         return png, r'\[21\] are outside 0–20'
     if kind == 'RGB label':
         Image.fromarray(voc_palette()[label]).save(png)
-        return png, 'python -m data_layers.convert'
+        return png, 'fcn convert'
     Image.new('L', (20_000, 2)).save(png)
     return png, 'scale it down'
 
 
-@pytest.mark.parametrize('kind', [
-    'missing image', 'truncated image', 'text for an image', 'empty label', 'other size', 'value out of range',
-    'RGB label', 'absurd size'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'missing image',
+        'truncated image',
+        'text for an image',
+        'empty label',
+        'other size',
+        'value out of range',
+        'RGB label',
+        'absurd size',
+    ],
+)
 def test_bad_examples_are_named_before_caffe_sees_them(kind, voc, tmp_path):
     file, words = spoil(voc, kind)
     with pytest.raises(DataError, match=words) as caught:
@@ -142,23 +160,33 @@ def test_bad_examples_are_named_before_caffe_sees_them(kind, voc, tmp_path):
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize(('param', 'words'), [
-    ('not json', 'not JSON'), ('[1]', 'not a JSON object'), ('{"dataset": "VOC", "root": "."}', "needs 'split'"),
-    ('{"root": ".", "split": "x"}', "needs 'dataset'"),
-    ('{"dataset": "Cityscapes", "root": ".", "split": "x"}', "no data set has that name"),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": "data"}', 'tops is'),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data"]}', 'the layer has 2 tops'),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data", "depth"]}', "VOC has no top 'depth'"),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "batch": 0}', 'batch is 0'),
-    ('{"dataset": "VOC", "root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
-    ('{"dataset": "VOC", "root": ".", "split": "nowhere"}', "no split 'nowhere'"),
-    ('__import__("os").system("true")', 'not JSON'),
-])
+@pytest.mark.parametrize(
+    ('param', 'words'),
+    [
+        ('not json', 'not JSON'),
+        ('[1]', 'not a JSON object'),
+        ('{"dataset": "VOC", "root": "."}', "needs 'split'"),
+        ('{"root": ".", "split": "x"}', "needs 'dataset'"),
+        ('{"dataset": "Cityscapes", "root": ".", "split": "x"}', 'no data set has that name'),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": "data"}', 'tops is'),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data"]}', 'the layer has 2 tops'),
+        (
+            '{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data", "depth"]}',
+            "VOC has no top 'depth'",
+        ),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "batch": 0}', 'batch is 0'),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
+        ('{"dataset": "VOC", "root": ".", "split": "nowhere"}', "no split 'nowhere'"),
+        ('__import__("os").system("true")', 'not JSON'),
+    ],
+)
 def test_bad_param_str(param, words, tmp_path):
     n = NetSpec()
-    n.data, n.label = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2)
+    n.data, n.label = L.Python(
+        module='fcn.data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2
+    )
     (tmp_path / 'n.prototxt').write_text(str(n.to_proto()))
     with pytest.raises(DataError, match=words):
         caffe.Net(str(tmp_path / 'n.prototxt'), caffe.TRAIN)
@@ -178,7 +206,9 @@ def test_images_of_two_sizes_make_no_batch(voc, tmp_path):
         make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', batch=2)
 
 
-SPEC = dict(dataset='VOC', split='train', tops=None, seed=1, shuffle=False, position=0, batch=1, limit=None)
+SPEC = dict(
+    dataset='VOC', split='train', tops=None, seed=1, shuffle=False, position=0, batch=1, limit=None
+)
 
 
 def alive(pid):
@@ -194,10 +224,13 @@ def test_the_reading_process_dies_with_its_parent(voc, command, tmp_path):
     """Its parent is killed outright, while it waits to be read."""
     script = tmp_path / 'parent.py'
     script.write_text(
-        'import json, os, signal, sys\nfrom data_layers.prefetch import Prefetcher\n'
+        'import json, os, signal, sys\nfrom fcn.data_layers.prefetch import Prefetcher\n'
         'reader = Prefetcher(json.loads(sys.argv[1]))\nnext(reader)\n'
-        'print(reader._child.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n')
-    result = command(script, json.dumps(SPEC | {'root': str(voc)}), env=os.environ | {'PYTHONPATH': os.getcwd()})
+        'print(reader._child.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n'
+    )
+    result = command(
+        script, json.dumps(SPEC | {'root': str(voc)}), env=os.environ | {'PYTHONPATH': os.getcwd()}
+    )
     assert result.returncode == -signal.SIGKILL, result.stderr
     pid = int(result.stdout)
     deadline = time.time() + 10
@@ -217,7 +250,8 @@ def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
 
 
 def test_source_at_tells_layouts_apart(voc, tmp_path):
-    from data_layers import DATASETS
+    from fcn.data_layers import DATASETS
+
     assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).dataset == 'VOC'
     with pytest.raises(DataError, match='neither VOC'):
         source_at(DATASETS['voc'].train, tmp_path)
@@ -236,9 +270,16 @@ def test_the_real_images_pass_every_check(shared):
         assert image.shape[:2] == label.shape
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (b'\xff\xfe', 'no text in UTF-8'), (bytes(50), 'not the bare name'), (b'a\rb\r', 'not the bare name'),
-    (b'x' * 5000, 'not the bare name'), (b'a\n' * (33 << 20), 'larger than 64 MiB')])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'\xff\xfe', 'no text in UTF-8'),
+        (bytes(50), 'not the bare name'),
+        (b'a\rb\r', 'not the bare name'),
+        (b'x' * 5000, 'not the bare name'),
+        (b'a\n' * (33 << 20), 'larger than 64 MiB'),
+    ],
+)
 def test_bad_lists_are_refused_in_one_short_line(content, words, voc):
     (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_bytes(content)
     with pytest.raises(DataError, match=words) as caught:
@@ -247,12 +288,17 @@ def test_bad_lists_are_refused_in_one_short_line(content, words, voc):
 
 
 def test_lists_of_other_systems_are_read(voc):
-    (voc / 'ImageSets' / 'Segmentation' / 'windows.txt').write_bytes(b'\xef\xbb\xbf2007_000000\r\n2007_000001\r\n\r\n')
+    (voc / 'ImageSets' / 'Segmentation' / 'windows.txt').write_bytes(
+        b'\xef\xbb\xbf2007_000000\r\n2007_000001\r\n\r\n'
+    )
     assert VOC(voc, 'windows').names == ['2007_000000', '2007_000001']
 
 
 def test_a_pipe_is_no_image_or_list_and_stops_nothing(voc):
-    for file in (voc / 'JPEGImages' / '2007_000000.jpg', voc / 'ImageSets' / 'Segmentation' / 'train.txt'):
+    for file in (
+        voc / 'JPEGImages' / '2007_000000.jpg',
+        voc / 'ImageSets' / 'Segmentation' / 'train.txt',
+    ):
         dataset = VOC(voc, 'seg11valid')
         file.unlink()
         os.mkfifo(file)
@@ -267,12 +313,16 @@ def test_pictures_of_single_shapes_have_one_size(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     Image.new('RGB', (50, 40)).save(tmp_path / 'Objects' / 'ring_0.jpg')
     (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_text('ring_0\n')
-    with pytest.raises(DataError, match=r'ring_0\.jpg: 50×40; pictures of single shapes are 104×104'):
+    with pytest.raises(
+        DataError, match=r'ring_0\.jpg: 50×40; pictures of single shapes are 104×104'
+    ):
         MiniObjects(tmp_path, 'train').example('ring_0', np.random.default_rng(0))
 
 
-@pytest.mark.parametrize('text', [
-    '[' * 100_000, '{"dataset": "VOC", "root": ".", "split": "x", "batch": 1' + '0' * 30 + '}'])
+@pytest.mark.parametrize(
+    'text',
+    ['[' * 100_000, '{"dataset": "VOC", "root": ".", "split": "x", "batch": 1' + '0' * 30 + '}'],
+)
 def test_a_param_str_of_any_depth_or_size(text):
     with pytest.raises(DataError, match='param_str'):
         layers.parse(text, False)

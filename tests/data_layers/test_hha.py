@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_layers import DataError, hha
-from data_layers.hha import FINE, NYUD_CAMERA, Camera, encode, encode_file, gravity, normals, point_cloud
+from fcn.data_layers import hha
+from fcn.data_layers.hha import (
+    FINE,
+    NYUD_CAMERA,
+    Camera,
+    encode,
+    encode_file,
+    gravity,
+    normals,
+    point_cloud,
+)
+from fcn.errors import DataError
 
 CAMERA = Camera(130.0, 120.0, 163.0, 122.0)
 SIZE = 240, 320
@@ -27,8 +37,10 @@ def room(planes, degrees=0, size=SIZE):
 
     A plane n·p = d of the level world, y down, is given as (n, d).
     """
-    y, x = np.mgrid[1:size[0] + 1, 1:size[1] + 1]
-    rays = np.stack([(x - CAMERA.cx) / CAMERA.fx, (y - CAMERA.cy) / CAMERA.fy, np.ones(size)], axis=-1)
+    y, x = np.mgrid[1 : size[0] + 1, 1 : size[1] + 1]
+    rays = np.stack(
+        [(x - CAMERA.cx) / CAMERA.fx, (y - CAMERA.cy) / CAMERA.fy, np.ones(size)], axis=-1
+    )
     slopes = np.stack([rays @ (tilt(degrees) @ normal) / distance for normal, distance in planes])
     depth = 1 / slopes.max(axis=0)
     return depth, slopes.argmax(axis=0), 130 - 100 * depth * (rays @ (tilt(degrees) @ (0, 1, 0)))
@@ -41,7 +53,9 @@ ROOM = [FLOOR, WALL, CEILING, SIDE]
 def inner(seen, index, margin=FINE):
     """The pixels whose whole window shows the plane `index`."""
     clear = np.zeros(seen.shape, bool)
-    windows = np.lib.stride_tricks.sliding_window_view(seen == index, (2 * margin + 1, 2 * margin + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        seen == index, (2 * margin + 1, 2 * margin + 1)
+    )
     clear[margin:-margin, margin:-margin] = windows.all(axis=(2, 3))
     return clear
 
@@ -54,7 +68,9 @@ def test_the_authors_image(shared):
     difference = np.abs(ours.astype(int) - theirs)
     assert difference.max() <= 1
     assert (difference.mean(axis=(0, 1)) < 0.001).all()
-    masked = np.abs(encode(depth / 1e4, missing=raw == 0).astype(int) - theirs)[raw > 0].mean(axis=0)
+    masked = np.abs(encode(depth / 1e4, missing=raw == 0).astype(int) - theirs)[raw > 0].mean(
+        axis=0
+    )
     assert (masked < 5).all() and masked[0] == 0
 
 
@@ -86,7 +102,9 @@ def test_gravity_stays_where_surfaces_leave_it_open():
     assert gravity(np.tile((0.0, 0, 1), (50, 1))).tolist() == [0, 1, 0]
     wall = np.array([0.48, 0.36, 0.8])
     nearest = (0, 1, 0) - wall[1] * wall
-    np.testing.assert_allclose(gravity(np.tile(wall, (50, 1))), nearest / np.linalg.norm(nearest), atol=1e-9)
+    np.testing.assert_allclose(
+        gravity(np.tile(wall, (50, 1))), nearest / np.linalg.norm(nearest), atol=1e-9
+    )
     ridge = [(0, 0.6, 0.8), (0, -0.6, 0.8)] * 50  # most orthogonal to both is x, which is not down
     assert gravity(np.array(ridge)).tolist() == [0, 1, 0]
 
@@ -115,7 +133,7 @@ def test_holes_are_black_and_do_not_bend_what_is_about_them(hole):
     depth, seen, _ = room([WALL, FLOOR])
     whole = encode(depth, camera=CAMERA)
     top, left = np.argwhere(inner(seen, 0)).min(axis=0)
-    spot = np.s_[top:top + 12, left:left + 12]
+    spot = np.s_[top : top + 12, left : left + 12]
     depth[spot] = hole
     hha = encode(depth, camera=CAMERA)
     assert (hha[spot] == 0).all()
@@ -156,7 +174,9 @@ def test_any_size(size):
     assert (encode(depth.copy(), np.zeros(size, bool)) == hha).all()
 
 
-@pytest.mark.parametrize('depth', [np.zeros((4, 5)), np.zeros((1, 1)), np.full((2, 2), np.nan), np.full((2, 2), 65535)])
+@pytest.mark.parametrize(
+    'depth', [np.zeros((4, 5)), np.zeros((1, 1)), np.full((2, 2), np.nan), np.full((2, 2), 65535)]
+)
 def test_no_depth_at_all(depth):
     with pytest.raises(DataError, match='no pixel has a measured depth'):
         encode(depth)
@@ -167,7 +187,9 @@ def test_nothing_measured():
         encode(np.ones((2, 3)), missing=np.ones((2, 3), bool))
 
 
-@pytest.mark.parametrize('camera', [(0, 500, 1, 1), (500, -500, 1, 1), (np.nan, 500, 1, 1), (500, 500, np.inf, 1)])
+@pytest.mark.parametrize(
+    'camera', [(0, 500, 1, 1), (500, -500, 1, 1), (np.nan, 500, 1, 1), (500, 500, np.inf, 1)]
+)
 def test_no_camera(camera):
     with pytest.raises(DataError, match=r'camera .*want FX FY CX CY'):
         encode(np.ones((2, 2)), camera=camera)
@@ -187,7 +209,9 @@ def test_raw_depth_marks_what_was_filled_in(tmp_path):
     save(tmp_path, depth=depth, raw=raw, other=raw[1:])
     encode_file(tmp_path / 'depth.png', tmp_path / 'hha.png', tmp_path / 'raw.png')
     assert (read(tmp_path / 'hha.png') == encode(depth / 1000, raw == 0, NYUD_CAMERA)).all()
-    with pytest.raises(DataError, match=r'other\.png: the raw depth is 24×19, the filled depth 24×20'):
+    with pytest.raises(
+        DataError, match=r'other\.png: the raw depth is 24×19, the filled depth 24×20'
+    ):
         encode_file(tmp_path / 'depth.png', tmp_path / 'x.png', tmp_path / 'other.png')
     save(tmp_path, raw=np.zeros_like(raw))
     with pytest.raises(DataError, match=r'depth\.png: no pixel has a measured depth'):
@@ -198,7 +222,9 @@ def test_raw_depth_marks_what_was_filled_in(tmp_path):
 def test_what_memory_does_not_hold_is_refused(tmp_path, monkeypatch):
     save(tmp_path, depth=np.full((20, 24), 2500, np.uint16))
     monkeypatch.setattr(hha, 'free_memory', lambda: 400 * 20 * 24)
-    with pytest.raises(DataError, match=r'depth\.png: to encode 24×20 needs .* may be taken; scale it down'):
+    with pytest.raises(
+        DataError, match=r'depth\.png: to encode 24×20 needs .* may be taken; scale it down'
+    ):
         encode_file(tmp_path / 'depth.png', tmp_path / 'hha.png')
     assert not (tmp_path / 'hha.png').exists()
 
@@ -208,21 +234,27 @@ def test_command(tmp_path, command):
     tenths = (depth * 1e4).astype(np.uint16)
     source, target = save(tmp_path / 'depth', a=tenths, b=tenths[:, ::-1]), tmp_path / 'hha'
     options = '--unit', 0.0001, '--camera', *CAMERA
-    result = command('-m', 'data_layers.hha', source, target, *options)
+    result = command('-m', 'fcn', 'hha', source, target, *options)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f'2 HHA images in {target}\n'
     assert sorted(path.name for path in target.iterdir()) == ['a.png', 'b.png']
     assert (read(target / 'a.png') == encode(tenths * 0.0001, camera=CAMERA)).all()
 
     save(source, b=tenths.astype(np.uint8))
-    result = command('-m', 'data_layers.hha', source, tmp_path / 'new', *options)
+    result = command('-m', 'fcn', 'hha', source, tmp_path / 'new', *options)
     assert result.returncode == 2 and result.stderr.endswith('\n')
     assert f'{source / "b.png"}: depth is a grey image of 16 bits' in result.stderr.splitlines()[-1]
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['a.png']
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    ([], 'would overwrite'), (['--unit', 'nan'], '--unit nan'), (['--camera', 0, 1, 2, 3], 'want FX FY CX CY')])
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ([], 'would overwrite'),
+        (['--unit', 'nan'], '--unit nan'),
+        (['--camera', 0, 1, 2, 3], 'want FX FY CX CY'),
+    ],
+)
 def test_mistakes_are_told_before_anything_is_written(options, words, tmp_path, monkeypatch):
     depth = save(tmp_path / 'depth', a=np.full((4, 4), 2000, np.uint16))
     before = (depth / 'a.png').read_bytes()
@@ -236,6 +268,6 @@ def test_mistakes_are_told_before_anything_is_written(options, words, tmp_path, 
 def test_the_raw_folder_is_not_overwritten_either(tmp_path, command):
     depth = save(tmp_path / 'depth', a=np.full((4, 4), 2000, np.uint16))
     raw = save(tmp_path / 'raw', a=np.full((4, 4), 2000, np.uint16))
-    result = command('-m', 'data_layers.hha', depth, raw, '--raw', raw)
+    result = command('-m', 'fcn', 'hha', depth, raw, '--raw', raw)
     assert result.returncode == 2 and 'would overwrite' in result.stderr
     assert read(raw / 'a.png').dtype == np.uint16

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import infer
-from data_layers import DataError, read_image, read_label, voc_palette
-from data_layers.convert import BAND, to_indices
-from data_layers.images import FORMATS
-from data_layers.inputs import Colour
+from fcn.commands import infer
+from fcn.commands.convert import BAND
+from fcn.data_layers import read_image, read_label, voc_palette
+from fcn.data_layers.images import FORMATS, to_indices
+from fcn.data_layers.inputs import Colour
+from fcn.errors import DataError
 
 
 def test_colours_become_indices():
@@ -26,11 +27,11 @@ def test_convert_command(tmp_path, command):
     (tmp_path / 'rgb').mkdir()
     label = np.array([[0, 5], [255, 20]], np.uint8)
     Image.fromarray(voc_palette()[label]).save(tmp_path / 'rgb' / 'a.png')
-    result = command('-m', 'data_layers.convert', tmp_path / 'rgb', tmp_path / 'out')
+    result = command('-m', 'fcn', 'convert', tmp_path / 'rgb', tmp_path / 'out')
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / 'out' / 'a.png') as image:
         assert image.mode == 'P' and (np.asarray(image) == label).all()
-    empty = command('-m', 'data_layers.convert', tmp_path / 'nowhere', tmp_path / 'out')
+    empty = command('-m', 'fcn', 'convert', tmp_path / 'nowhere', tmp_path / 'out')
     assert empty.returncode == 2 and 'no PNG files' in empty.stderr
 
 
@@ -51,7 +52,9 @@ def test_a_program_is_no_picture(read, tmp_path):
     (tmp_path / 'e.eps').rename(tmp_path / 'e.jpg')
     with Image.open(tmp_path / 'e.jpg') as image:
         assert image.format == 'EPS'
-    with pytest.raises(DataError, match=r'e\.jpg: not an image that is read here.*; make it one of JPEG, PNG'):
+    with pytest.raises(
+        DataError, match=r'e\.jpg: not an image that is read here.*; make it one of JPEG, PNG'
+    ):
         read(tmp_path / 'e.jpg')
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from data_layers import DataError, matlab
-from data_layers.matlab import load_mat, read_mat
+from fcn.data_layers import matlab
+from fcn.data_layers.matlab import load_mat, read_mat
+from fcn.errors import DataError
 
 CELL, STRUCT, OBJECT, BYTES, FUNCTION, OPAQUE = 1, 2, 3, 9, 16, 17
 
@@ -18,8 +19,13 @@ def element(kind, data):
 
 
 def array(kind, sides, name, content=b''):
-    return element(14, element(6, struct.pack('<II', kind, 0)) + element(5, struct.pack(f'<{len(sides)}i', *sides))
-                   + element(1, name) + content)
+    return element(
+        14,
+        element(6, struct.pack('<II', kind, 0))
+        + element(5, struct.pack(f'<{len(sides)}i', *sides))
+        + element(1, name)
+        + content,
+    )
 
 
 def nested(depth):
@@ -42,27 +48,39 @@ def write(tmp_path):
     def written(content, whole=False):
         (tmp_path / 'a.mat').write_bytes(content if whole else header + content)
         return tmp_path / 'a.mat'
+
     return written
 
 
 @pytest.mark.parametrize('packed', [False, True])
 def test_what_scipy_writes_is_read(packed, tmp_path):
     label = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    savemat(tmp_path / 'a.mat', {'a': 1, 'label': label, 'of': {'cells': np.array([label, 'b'], object)}},
-            do_compression=packed)
+    savemat(
+        tmp_path / 'a.mat',
+        {'a': 1, 'label': label, 'of': {'cells': np.array([label, 'b'], object)}},
+        do_compression=packed,
+    )
     assert (load_mat(tmp_path / 'a.mat')['label'] == label).all()
     assert (read_mat(tmp_path / 'a.mat', lambda mat: mat['label'], 'label', 20) == label).all()
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (nested(20_000), 'arrays in one another'), (array(CELL, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'),
-    (array(STRUCT, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'), (array(OBJECT, (1, 1), b'label'), 'object'),
-    (array(BYTES, (1, 1), b'label') + nested(1), 'an array without its numbers'),
-    (array(BYTES, (1, 1), b'label', nested(1)), 'an array where numbers should be'),
-    (array(FUNCTION, (1, 1), b'label'), 'a function'), (array(OPAQUE, (1, 1), b'label'), 'an object'),
-    (struct.pack('<II', 14, 0xFFFFFFFF), 'ends past the end'), (array(BYTES, (1, 1), b'label', element(
-        780, bytes(8))), 'an element of type 780'), (b'', 'it is empty'),
-    (array(CELL, (1, 1), b'label') * 70_000, 'more than 65536 elements')])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (nested(20_000), 'arrays in one another'),
+        (array(CELL, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'),
+        (array(STRUCT, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'),
+        (array(OBJECT, (1, 1), b'label'), 'object'),
+        (array(BYTES, (1, 1), b'label') + nested(1), 'an array without its numbers'),
+        (array(BYTES, (1, 1), b'label', nested(1)), 'an array where numbers should be'),
+        (array(FUNCTION, (1, 1), b'label'), 'a function'),
+        (array(OPAQUE, (1, 1), b'label'), 'an object'),
+        (struct.pack('<II', 14, 0xFFFFFFFF), 'ends past the end'),
+        (array(BYTES, (1, 1), b'label', element(780, bytes(8))), 'an element of type 780'),
+        (b'', 'it is empty'),
+        (array(CELL, (1, 1), b'label') * 70_000, 'more than 65536 elements'),
+    ],
+)
 def test_what_is_not_given_to_scipy(content, words, write):
     with pytest.raises(DataError, match=words) as caught:
         read_mat(write(content), lambda mat: mat['label'], 'label', 20)
@@ -83,7 +101,9 @@ def test_hdf5_is_told(write):
         load_mat(write(b'MATLAB 7.3 MAT-file' + bytes(600), whole=True))
 
 
-@pytest.mark.parametrize('whole', [b'', bytes(400), struct.pack('<5i', 0, 2**31 - 1, 8, 0, 6) + bytes(400)])
+@pytest.mark.parametrize(
+    'whole', [b'', bytes(400), struct.pack('<5i', 0, 2**31 - 1, 8, 0, 6) + bytes(400)]
+)
 def test_other_files_are_none(whole, write):
     with pytest.raises(DataError, match='no MATLAB 5 file'):
         read_mat(write(whole, whole=True), lambda mat: mat['label'], 'label', 20)

@@ -11,10 +11,11 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-from data_layers import DATASETS, NYUD, VOID, DataError, PASCALContext, SIFTFlow
-from data_layers.context import CLASSES, RENAMED
-from data_layers.inputs import HHA, Colour, LogDepth
-from preparation import make
+from fcn.data_layers import DATASETS, NYUD, VOID, PASCALContext, SIFTFlow
+from fcn.data_layers.context import CLASSES, RENAMED
+from fcn.data_layers.inputs import HHA, Colour, LogDepth
+from fcn.errors import DataError
+from fcn.preparation import make
 
 SCENES = 'spatial_envelope_256x256_static_8outdoorcategories'
 
@@ -31,8 +32,12 @@ def data(tmp_path_factory):
 def blobs_of(folder, tops, **param):
     """The first example's blobs, from the layer in a Caffe net."""
     n = NetSpec()
-    made = L.Python(module='data_layers.layers', layer='SegDataLayer', param_str=json.dumps({**param, 'tops': tops}),
-                    ntop=len(tops))
+    made = L.Python(
+        module='fcn.data_layers.layers',
+        layer='SegDataLayer',
+        param_str=json.dumps({**param, 'tops': tops}),
+        ntop=len(tops),
+    )
     for top, blob in zip(tops, made if len(tops) > 1 else [made], strict=True):
         n[top] = blob
     (folder / 'n.prototxt').write_text(str(n.to_proto()))
@@ -41,8 +46,15 @@ def blobs_of(folder, tops, **param):
     return {top: np.array(net.blobs[top].data) for top in tops}
 
 
-@pytest.mark.parametrize('tops', [['color', 'label'], ['hha', 'label'], ['color', 'depth', 'label'],
-                                  ['label', 'hha', 'depth', 'color']])
+@pytest.mark.parametrize(
+    'tops',
+    [
+        ['color', 'label'],
+        ['hha', 'label'],
+        ['color', 'depth', 'label'],
+        ['label', 'hha', 'depth', 'color'],
+    ],
+)
 def test_nyud_feeds_any_of_its_inputs(data, tmp_path, tops):
     root = data / 'nyud'
     name = NYUD(root, 'test').names[0]
@@ -50,8 +62,10 @@ def test_nyud_feeds_any_of_its_inputs(data, tmp_path, tops):
 
     def picture(kind):
         return np.asarray(Image.open(root / 'data' / kind / f'img_{name}.png')).astype(np.float64)
+
     expected = {
-        'color': picture('images')[:, :, ::-1].transpose(2, 0, 1) - np.array([[[116.190]], [[97.203]], [[92.318]]]),
+        'color': picture('images')[:, :, ::-1].transpose(2, 0, 1)
+        - np.array([[[116.190]], [[97.203]], [[92.318]]]),
         'hha': picture('hha').transpose(2, 0, 1) - np.array([[[132.431]], [[94.076]], [[118.477]]]),
     }
     depth = picture('depth')
@@ -67,7 +81,9 @@ def test_nyud_feeds_any_of_its_inputs(data, tmp_path, tops):
 def test_sift_flow_feeds_both_labels(data, tmp_path):
     root = data / 'siftflow'
     name = SIFTFlow(root, 'test').names[0]
-    blobs = blobs_of(tmp_path, ['data', 'sem', 'geo'], dataset='SIFTFlow', root=str(root), split='test')
+    blobs = blobs_of(
+        tmp_path, ['data', 'sem', 'geo'], dataset='SIFTFlow', root=str(root), split='test'
+    )
     for top, folder, classes in (('sem', 'SemanticLabels', 33), ('geo', 'GeoLabels', 3)):
         own = loadmat(root / folder / SCENES / f'{name}.mat')['S'].astype(int)
         assert (own < 1).any() and own.max() <= classes
@@ -106,9 +122,21 @@ def test_a_list_of_labels_is_read_in_bounds(data, tmp_path):
 
 
 def test_class_lists_have_the_published_lengths():
-    lengths = {name: [len(classes) for classes in dataset.labels.values()] for name, dataset in DATASETS.items()}
-    assert lengths == {'ilsvrc': [1000], 'voc': [21], 'pascal-context': [60], 'nyud': [40], 'siftflow': [33, 3],
-                       'mini': [7], 'mini-objects': [7], 'mini-nyud': [7], 'mini-siftflow': [7, 3]}
+    lengths = {
+        name: [len(classes) for classes in dataset.labels.values()]
+        for name, dataset in DATASETS.items()
+    }
+    assert lengths == {
+        'ilsvrc': [1000],
+        'voc': [21],
+        'pascal-context': [60],
+        'nyud': [40],
+        'siftflow': [33, 3],
+        'mini': [7],
+        'mini-objects': [7],
+        'mini-nyud': [7],
+        'mini-siftflow': [7, 3],
+    }
 
 
 def test_what_inputs_become():
@@ -120,11 +148,17 @@ def test_what_inputs_become():
     assert blob[0, 0, 1] == pytest.approx(np.log(2550) - 7.844, abs=1e-6)
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (dict(other=1), 'no segmentation in it'), (dict(segmentation=np.zeros((4, 5, 2))), 'not numbers of H×W'),
-    (dict(segmentation=np.full((4, 5), 41)), 'holds values that are no labels of 0–40'),
-    (dict(segmentation=np.full((4, 5), 1.5)), 'no labels'), (dict(segmentation=np.full((4, 5), np.nan)), 'no labels'),
-    (dict(segmentation=np.ones((4, 5), np.uint8)), 'the label is 5×4, its color')])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (dict(other=1), 'no segmentation in it'),
+        (dict(segmentation=np.zeros((4, 5, 2))), 'not numbers of H×W'),
+        (dict(segmentation=np.full((4, 5), 41)), 'holds values that are no labels of 0–40'),
+        (dict(segmentation=np.full((4, 5), 1.5)), 'no labels'),
+        (dict(segmentation=np.full((4, 5), np.nan)), 'no labels'),
+        (dict(segmentation=np.ones((4, 5), np.uint8)), 'the label is 5×4, its color'),
+    ],
+)
 def test_a_bad_label_is_named(data, tmp_path, content, words):
     dataset = NYUD(data / 'nyud', 'test')
     dataset.root = tmp_path

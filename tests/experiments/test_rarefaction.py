@@ -7,8 +7,8 @@ import pytest
 
 from experiments import EXPERIMENTS, dense, rarefaction
 from experiments.study import Study
-from nets.field import Field, fields
-from surgery import RarefyError
+from fcn.errors import FCNError
+from fcn.nets.receptive_field import ReceptiveField, receptive_fields
 
 
 def test_an_image_lies_in_the_middle_of_its_canvas():
@@ -21,7 +21,7 @@ def test_an_image_lies_in_the_middle_of_its_canvas():
 def test_each_pixel_gets_the_nearest_cell():
     cells = np.arange(6).reshape(2, 3)
     # Cells' centres lie at 1.5, 5.5 and 9.5.
-    found = rarefaction.at_pixels(cells, Field(4, 0, 3), (8, 12))
+    found = rarefaction.at_pixels(cells, ReceptiveField(4, 0, 3), (8, 12))
     assert found[:, 0].tolist() == [0, 0, 0, 0, 3, 3, 3, 3]
     assert found[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
 
@@ -36,7 +36,7 @@ def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
     np.testing.assert_allclose(fine[:, ::4, ::4], scores, rtol=1e-4, atol=1e-4 * abs(scores).max())
     bends = np.delete(np.diff(fine[:, ::4], 2, axis=2), np.s_[3::4], axis=2)
     assert abs(bends).max() < 1e-5 * abs(fine).max()
-    assert fields(spec)['upsampled'].stride == 8
+    assert receptive_fields(spec)['upsampled'].stride == 8
 
 
 def test_nets_that_share_weights_compute_the_same():
@@ -56,42 +56,77 @@ def test_real_images_are_large_enough_to_compare(name):
 
 
 def test_too_small_an_image_is_refused_before_training(tmp_path, monkeypatch):
-    study = Study(EXPERIMENTS['rarefaction'], 'googlenet', tmp_path, runs=tmp_path / 'runs', out=tmp_path / 'out')
+    study = Study(
+        EXPERIMENTS['rarefaction'],
+        'googlenet',
+        tmp_path,
+        runs=tmp_path / 'runs',
+        out=tmp_path / 'out',
+    )
     monkeypatch.setattr(study, 'train', lambda net: pytest.fail('trained'))
     monkeypatch.setattr(rarefaction, 'real_side', lambda name: 500)
-    with pytest.raises(RarefyError, match='give an image of at least 5'):
+    with pytest.raises(FCNError, match='give an image of at least 5'):
         rarefaction.run(study)
 
 
 def row(**changed):
     """What `measured` gives where the paper is right."""
-    seconds = dict(once=[1, 1, 1], shifted=[9, 9, 9], dilated=[3, 3, 3], batch=[4, 4, 4], upsampled=[2, 2, 2])
-    return dict(net='n', layers=['pool5'], factor=2, image=[9, 9], rounds=seconds | changed.pop('rounds', {}),
-                cells=dict(dilated=[2, 3], batch=[1, 1]), bend=0.5,
-                difference=dict(dilated=1e-7, batch=1e-7, upsampled=0.2) | changed) | changed
+    seconds = dict(
+        once=[1, 1, 1], shifted=[9, 9, 9], dilated=[3, 3, 3], batch=[4, 4, 4], upsampled=[2, 2, 2]
+    )
+    return (
+        dict(
+            net='n',
+            layers=['pool5'],
+            factor=2,
+            image=[9, 9],
+            rounds=seconds | changed.pop('rounds', {}),
+            cells=dict(dilated=[2, 3], batch=[1, 1]),
+            bend=0.5,
+            difference=dict(dilated=1e-7, batch=1e-7, upsampled=0.2) | changed,
+        )
+        | changed
+    )
 
 
 def test_equalities_and_times_are_judged_by_the_rows():
     assert list(rarefaction.said([row(), row()], {}).values()) == [True] * 3
     assert list(rarefaction.said([row(), row(dilated=1e-4)], {}).values()) == [False, True, True]
-    assert list(rarefaction.said([row(), row(rounds=dict(shifted=[2, 3, 9]))], {}).values()) == [True, None, True]
-    assert list(rarefaction.said([row(rounds=dict(upsampled=[5, 5, 5]))], {}).values()) == [True, True, False]
-    assert 'another function' in rarefaction.function([row()]) and 'smoother in 1 of 2' in rarefaction.function(
-        [row(), row(bend=1.2)])
+    assert list(rarefaction.said([row(), row(rounds=dict(shifted=[2, 3, 9]))], {}).values()) == [
+        True,
+        None,
+        True,
+    ]
+    assert list(rarefaction.said([row(rounds=dict(upsampled=[5, 5, 5]))], {}).values()) == [
+        True,
+        True,
+        False,
+    ]
+    assert 'another function' in rarefaction.function(
+        [row()]
+    ) and 'smoother in 1 of 2' in rarefaction.function([row(), row(bend=1.2)])
     assert 'not always another function' in rarefaction.function([row(), row(upsampled=1e-6)])
 
 
-@pytest.mark.parametrize(('dense_iu', 'dense_ms', 'fused_iu', 'fused_ms', 'noise', 'verdict'), [
-    (0.32, 50, 0.60, 20, 2, True),  # 20 ms a point against 1/3
-    (0.60, 20, 0.32, 50, 1, False),
-    (0.32, 50, 0.33, 40, 3, None),  # by another seed, the skips may gain nothing
-    (0.29, 50, 0.60, 8, 0, True),  # skips that take no time
-    (0.32, 10.6, 0.60, 20, 0, None)])  # ratios alike, as far as rounds tell
+@pytest.mark.parametrize(
+    ('dense_iu', 'dense_ms', 'fused_iu', 'fused_ms', 'noise', 'verdict'),
+    [
+        (0.32, 50, 0.60, 20, 2, True),  # 20 ms a point against 1/3
+        (0.60, 20, 0.32, 50, 1, False),
+        (0.32, 50, 0.33, 40, 3, None),  # by another seed, the skips may gain nothing
+        (0.29, 50, 0.60, 8, 0, True),  # skips that take no time
+        (0.32, 10.6, 0.60, 20, 0, None),
+    ],
+)  # ratios alike, as far as rounds tell
 def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms, noise, verdict):
     def scored(iu, ms):
         return dict(mean_iu=iu, rounds=[0.99e-3 * ms, 1e-3 * ms, 1.02e-3 * ms])
-    maps = {'FCN-32s': scored(0.3, 10), 'rarefied, stride 4': scored(dense_iu, dense_ms),
-            'FCN-8s': scored(fused_iu, fused_ms)}
+
+    maps = {
+        'FCN-32s': scored(0.3, 10),
+        'rarefied, stride 4': scored(dense_iu, dense_ms),
+        'FCN-8s': scored(fused_iu, fused_ms),
+    }
     (found,) = rarefaction.trade(maps, noise).values()
     assert found is verdict
 
@@ -99,13 +134,23 @@ def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms
 @pytest.mark.slow
 def test_the_smallest_form(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = Study(EXPERIMENTS['rarefaction'], runs=tmp_path / 'runs', out=tmp_path / 'out', quick=True)
+    study = Study(
+        EXPERIMENTS['rarefaction'], runs=tmp_path / 'runs', out=tmp_path / 'out', quick=True
+    )
     rarefaction.run(study)
     raw = json.loads((tmp_path / 'out' / 'rarefaction.json').read_text())['raw']
-    row, = raw['rows']
-    assert row['factor'] == 2 and max(row['difference'][way] for way in ('dilated', 'batch')) < rarefaction.TOLERANCE
+    (row,) = raw['rows']
+    assert (
+        row['factor'] == 2
+        and max(row['difference'][way] for way in ('dilated', 'batch')) < rarefaction.TOLERANCE
+    )
     assert row['difference']['upsampled'] > 1000 * rarefaction.TOLERANCE and row['bend'] < 1
-    assert min(min(rounds) for rounds in row['rounds'].values()) > 0 and min(row['cells']['batch']) > 0
+    assert (
+        min(min(rounds) for rounds in row['rounds'].values()) > 0 and min(row['cells']['batch']) > 0
+    )
     assert list(raw['maps'])[::4] == ['FCN-32s', 'FCN-8s'] and len(raw['maps']) == 5
     assert (tmp_path / 'out' / 'rarefaction-maps.png').is_file()
-    assert 'Rarefied nets give what f² shifted runs give' in (tmp_path / 'out' / 'rarefaction.md').read_text()
+    assert (
+        'Rarefied nets give what f² shifted runs give'
+        in (tmp_path / 'out' / 'rarefaction.md').read_text()
+    )

@@ -6,8 +6,9 @@ import pytest
 
 from experiments import EXPERIMENTS, table4, table5
 from experiments.study import Study
-from nets import find
-from solvers import METRICS, Run
+from fcn.metrics import METRICS
+from fcn.nets import find
+from fcn.solvers import Run
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +24,9 @@ def ran(name, place):
     """The report of an experiment in its quick form, and its raw numbers."""
     module = {'table4': table4, 'table5': table5}[name]
     module.run(Study(EXPERIMENTS[name], runs=place / 'runs', out=place / 'out', quick=True))
-    return (place / 'out' / f'{name}.md').read_text(), json.loads((place / 'out' / f'{name}.json').read_text())
+    return (place / 'out' / f'{name}.md').read_text(), json.loads(
+        (place / 'out' / f'{name}.json').read_text()
+    )
 
 
 @pytest.mark.slow
@@ -35,7 +38,9 @@ def test_table4_trains_the_five_inputs_by_the_chain_of_parents(place):
         run = json.loads((place / 'runs' / 'quick' / name / 'run.json').read_text())
         assert len(run['starts_from']) == len(find(name).parents)
         assert all(0 < values['metrics'][metric] < 1 for metric in METRICS)
-        assert f'{100 * values["metrics"]["mean_iu"]:.1f}' in text and f'{values["paper"][2]}' in text
+        assert (
+            f'{100 * values["metrics"]["mean_iu"]:.1f}' in text and f'{values["paper"][2]}' in text
+        )
     fused = json.loads((place / 'runs/quick/mini-nyud-fcn32s-color-hha/run.json').read_text())
     assert [path.rpartition(':')[2] for path in fused['starts_from']] == ['color', 'hha']
     assert text.count(' here too.') + text.count('**not so here**') == len(table4.CLAIMS)
@@ -51,7 +56,9 @@ def test_table5_compares_both_labellings_with_each_alone(place):
     for values in (both, semantic, geometric):
         assert values['seconds_an_image'] > 0 and values['seconds_an_iteration'] > 0
     assert '| both, in the paper | 85.2 | 51.7 | 39.5 | 76.1 | – | 94.3 | – | – |' in text
-    assert text.count(' here too.') + text.count('**not so here**') + text.count('undecided here') == 4
+    assert (
+        text.count(' here too.') + text.count('**not so here**') + text.count('undecided here') == 4
+    )
     alone = Run(place / 'runs' / 'quick' / 'mini-siftflow-fcn16s-geo').read_log()
     assert [record for record in alone if 'validation' in record]
 
@@ -75,24 +82,42 @@ def test_claims_hold_or_not_by_the_scores():
 def test_how_much_longer_the_fused_nets_learn_is_counted():
     names = {name: 100 for name, _ in table4.PAPER.values()}
     words = table4.longer(names | {'nyud-fcn32s-color-hha': 30, 'nyud-fcn16s-color-hha': 20})
-    assert '`nyud-fcn32s-color-hha` has 30 iterations more than `nyud-fcn32s-color` and `nyud-fcn32s-hha`' in words
+    assert (
+        '`nyud-fcn32s-color-hha` has 30 iterations more than `nyud-fcn32s-color` and `nyud-fcn32s-hha`'
+        in words
+    )
     assert '`nyud-fcn16s-color-hha` has 20 iterations more than `nyud-fcn32s-color-hha`' in words
     assert table4.longer(dict.fromkeys(names)) == ''  # as published
 
 
-@pytest.mark.parametrize(('iu', 'accuracy', 'seconds', 'holds'), [
-    (0.5, 0.9, 1.1, True), (0.495, 0.895, 1.1, True), (0.48, 0.88, 1.3, False)])
+@pytest.mark.parametrize(
+    ('iu', 'accuracy', 'seconds', 'holds'),
+    [(0.5, 0.9, 1.1, True), (0.495, 0.895, 1.1, True), (0.48, 0.88, 1.3, False)],
+)
 def test_both_at_once_are_judged_by_points_and_seconds(iu, accuracy, seconds, holds):
-    found = {'both': {'sem': {'mean_iu': iu}, 'geo': {'pixel_accuracy': accuracy}},
-             'semantic alone': {'sem': {'mean_iu': 0.5}}, 'geometric alone': {'geo': {'pixel_accuracy': 0.9}}}
-    rounds = {'both': ([seconds] * 3,) * 2, 'semantic alone': ([1.0] * 3,) * 2, 'geometric alone': ([0.9] * 3,) * 2}
+    found = {
+        'both': {'sem': {'mean_iu': iu}, 'geo': {'pixel_accuracy': accuracy}},
+        'semantic alone': {'sem': {'mean_iu': 0.5}},
+        'geometric alone': {'geo': {'pixel_accuracy': 0.9}},
+    }
+    rounds = {
+        'both': ([seconds] * 3,) * 2,
+        'semantic alone': ([1.0] * 3,) * 2,
+        'geometric alone': ([0.9] * 3,) * 2,
+    }
     assert list(table5.said(found, rounds).values()) == [holds] * 4
 
 
 def test_what_seeds_or_rounds_differ_by_decides_nothing():
-    found = {'both': {'sem': {'mean_iu': 0.47}, 'geo': {'pixel_accuracy': 0.9}},
-             'semantic alone': {'sem': {'mean_iu': 0.5}}, 'geometric alone': {'geo': {'pixel_accuracy': 0.9}}}
-    rounds = {'both': ([0.9, 1.2, 1.5], [1.0]), 'semantic alone': ([1.0] * 3, [1.0]),
-              'geometric alone': ([0.9] * 3, [1.0])}
+    found = {
+        'both': {'sem': {'mean_iu': 0.47}, 'geo': {'pixel_accuracy': 0.9}},
+        'semantic alone': {'sem': {'mean_iu': 0.5}},
+        'geometric alone': {'geo': {'pixel_accuracy': 0.9}},
+    }
+    rounds = {
+        'both': ([0.9, 1.2, 1.5], [1.0]),
+        'semantic alone': ([1.0] * 3, [1.0]),
+        'geometric alone': ([0.9] * 3, [1.0]),
+    }
     assert list(table5.said(found, rounds, noise=2.5).values()) == [None, True, None, None]
     assert list(table5.said(found, rounds, noise=1.5).values()) == [False, True, None, None]

@@ -11,7 +11,10 @@ def test_claims_are_computed_from_the_numbers():
     other = paper | {'fcn8s': 70.0, 'fcn32s': 40.0, 'fcn-pool4': 50.0, 'fcn32s-lower-lr': 41.0}
     assert list(table2.said(other).values()) == [False, True, False, True, True]
     assert list(table2.said(other, noise=15.0).values()) == [None, None, None, True, True]
-    assert next(iter(table2.said({'fcn32s-fixed': 9.0, 'fcn32s': 9.0, 'fcn16s': 9.5}).values())) is None
+    assert (
+        next(iter(table2.said({'fcn32s-fixed': 9.0, 'fcn32s': 9.0, 'fcn16s': 9.5}).values()))
+        is None
+    )
 
 
 @pytest.mark.slow
@@ -24,8 +27,14 @@ def test_table2(quick):
 
 @pytest.mark.slow
 def test_the_real_trunk_learns_real_images(quick, shared):
-    real = ('--trunk', 'googlenet', '--data', shared('data/voc'), '--weights',
-            shared('weights/bvlc_googlenet.caffemodel'))
+    real = (
+        '--trunk',
+        'googlenet',
+        '--data',
+        shared('data/voc'),
+        '--weights',
+        shared('weights/bvlc_googlenet.caffemodel'),
+    )
     values = quick('table2', *real, stem='table2-googlenet')['percent']
     assert set(values) == set(table2.STAGES)
     assert all(0 < pixel <= 100 for pixel, *_ in values.values())
@@ -34,4 +43,7 @@ def test_the_real_trunk_learns_real_images(quick, shared):
 @pytest.mark.slow
 def test_figure4(quick):
     found = quick('figure4')
-    assert list(found['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s'] and len(found['shown']) == 4
+    assert (
+        list(found['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s']
+        and len(found['shown']) == 4
+    )

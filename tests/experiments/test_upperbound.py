@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from data_layers import VOC, VOID
 from experiments.upperbound import PAPER, bounds, filled, frequent, images, nearest, said
+from fcn.data_layers import VOC, VOID
 
 
 def test_void_takes_the_nearest_class():
@@ -17,7 +17,9 @@ def test_void_takes_the_nearest_class():
 
 def test_every_pixel_by_the_middle_of_its_cell():
     label = np.arange(35).reshape(5, 7).astype(np.uint8)
-    by_hand = [[label[min(y // 3 * 3 + 1, 4), min(x // 3 * 3 + 1, 6)] for x in range(7)] for y in range(5)]
+    by_hand = [
+        [label[min(y // 3 * 3 + 1, 4), min(x // 3 * 3 + 1, 6)] for x in range(7)] for y in range(5)
+    ]
     assert nearest(label, 3).tolist() == by_hand
     assert (nearest(label, 1) == label).all() and (frequent(label, 1) == label).all()
 
@@ -41,7 +43,10 @@ def test_no_loss_without_downsampling(voc):
 
 
 def test_bounds_of_real_images_are_compared_with_the_papers():
-    found = {method: PAPER | {64: PAPER[64] - gap} for method, gap in (('nearest', 1.9), ('frequent', 2.1))}
+    found = {
+        method: PAPER | {64: PAPER[64] - gap}
+        for method, gap in (('nearest', 1.9), ('frequent', 2.1))
+    }
     assert list(said(found, 62.7, True).values()) == [True, False, True]
     assert '(at the most -1.9, at 64)' in next(iter(said(found, 62.7, True)))
 

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from engine import _build, caffe, choose_device
-from nets import FOLDER
+from fcn.data_layers import DATASETS
+from fcn.engine import _build, caffe, choose_device
+from fcn.nets import NETS, deploy_net, train_net
 
 GPUS = 0
 if _build.CUDA:
     from caffe import _cuda
+
     GPUS = _cuda.device_count()
 needs_gpu = pytest.mark.skipif(not GPUS, reason='needs a GPU and an engine built with CUDA')
 
@@ -50,18 +52,24 @@ def build(case, tmp_path):
     """A net of one layer, its bottoms and weights filled with distinct values in random order."""
     kind, shapes, params = LAYERS[case]
     names = [f'bottom{index}' for index in range(len(shapes))]
-    inputs = ''.join(f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ '
-                     f'{" ".join(f"dim: {size}" for size in shape)} }} }} }}\n'
-                     for name, shape in zip(names, shapes, strict=True))
+    inputs = ''.join(
+        f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ '
+        f'{" ".join(f"dim: {size}" for size in shape)} }} }} }}\n'
+        for name, shape in zip(names, shapes, strict=True)
+    )
     bottoms = ' '.join(f'bottom: "{name}"' for name in names)
     path = tmp_path / 'net.prototxt'
-    path.write_text(f'force_backward: true\n{inputs}'
-                    f'layer {{ name: "layer" type: "{kind}" {bottoms} top: "top" {params} }}\n')
+    path.write_text(
+        f'force_backward: true\n{inputs}'
+        f'layer {{ name: "layer" type: "{kind}" {bottoms} top: "top" {params} }}\n'
+    )
     net = caffe.Net(str(path), caffe.TEST)
     rng = np.random.default_rng(5)
     for index, blob in enumerate(variables(net, case)):
         # Far enough apart that the steps below change no maximum and no sign.
-        values = (rng.permutation(blob.count) - blob.count / 2 + 0.5) * (0.05 if blob.count < 100 else 0.01)
+        values = (rng.permutation(blob.count) - blob.count / 2 + 0.5) * (
+            0.05 if blob.count < 100 else 0.01
+        )
         blob.data[...] = values.reshape(blob.shape) + 0.005 * index
     if kind == 'SoftmaxWithLoss':
         net.blobs['bottom1'].data[...] = rng.choice([0, 1, 2, 3, 4, 255], shapes[1])
@@ -76,7 +84,11 @@ def variables(net, case):
 
 def gradient_of_top(net):
     shape = net.blobs['top'].data.shape
-    return np.ones(shape, np.float32) if not shape else np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    return (
+        np.ones(shape, np.float32)
+        if not shape
+        else np.random.default_rng(6).normal(size=shape).astype(np.float32)
+    )
 
 
 def compute(net, case):
@@ -95,7 +107,9 @@ def test_gpu_agrees_with_cpu(case, tmp_path):
     expected = compute(build(case, tmp_path), case)
     choose_device(0)
     for found, wanted in zip(compute(build(case, tmp_path), case), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * max(abs(wanted).max(), 1e-6))
+        np.testing.assert_allclose(
+            found, wanted, rtol=1e-4, atol=1e-4 * max(abs(wanted).max(), 1e-6)
+        )
 
 
 @pytest.mark.parametrize('where', ['cpu', pytest.param('gpu', marks=needs_gpu)])
@@ -117,12 +131,18 @@ def test_backward_is_the_derivative_of_forward(case, where, tmp_path):
         blob.data[...] = value
         expected = (ends[0] - ends[1]) / 2
         found = (gradient.astype(np.float64) * step).sum()
-        assert found == pytest.approx(expected, rel=0.02, abs=0.002 * np.linalg.norm(gradient * step))
+        assert found == pytest.approx(
+            expected, rel=0.02, abs=0.002 * np.linalg.norm(gradient * step)
+        )
 
 
 def test_every_layer_kind_of_our_nets_is_here():
-    used = {word.split('"')[1] for path in FOLDER.glob('*/*.prototxt')
-            for word in path.read_text().splitlines() if word.startswith('  type: "')}
+    used = {
+        layer.type
+        for config in NETS.values()
+        for net in (deploy_net(config), train_net(config, DATASETS[config.data].train))
+        for layer in net.to_proto().layer
+    }
     assert used - OTHERS <= {kind for kind, _, _ in LAYERS.values()}
 
 
@@ -130,8 +150,10 @@ def test_images_of_many_sizes(tmp_path):
     """The output for a size is the same, bit for bit, whatever sizes came between."""
     choose_device(0 if GPUS else -1)
     net = build('convolution, groups', tmp_path)
-    small, large = (np.random.default_rng(8).normal(size=(1, 4, side, side + 3)).astype(np.float32)
-                    for side in (17, 40))
+    small, large = (
+        np.random.default_rng(8).normal(size=(1, 4, side, side + 3)).astype(np.float32)
+        for side in (17, 40)
+    )
     outputs = []
     for image in (small, large, small):
         net.blobs['bottom0'].reshape(*image.shape)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_layers import VOID
-from data_layers.palette import voc_palette
-from errors import UserError
+from fcn.data_layers import VOID
+from fcn.data_layers.palette import voc_palette
+from fcn.errors import FCNError
 from miniature import generate as drawing
 from miniature import shapes
 from miniature.generate import CLASSES, MANIFEST, draw, draw_object, generate
@@ -19,7 +19,9 @@ SIZE = (96, 160)
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    return generate(tmp_path_factory.mktemp('data') / 'set', train=TRAIN, val=VAL, objects=40, seed=3)
+    return generate(
+        tmp_path_factory.mktemp('data') / 'set', train=TRAIN, val=VAL, objects=40, seed=3
+    )
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +30,9 @@ def labels():
 
 
 def contents(root):
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*') if path.is_file()
+    }
 
 
 def names(root, split):
@@ -39,20 +43,39 @@ def test_palette_is_that_of_voc():
     palette = voc_palette()
     assert palette.shape == (256, 3) and palette.dtype == np.uint8
     assert palette[[0, 1, 2, 15, 20, 255]].tolist() == [
-        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [192, 128, 128],
+        [0, 64, 128],
+        [224, 224, 192],
+    ]
     assert len(np.unique(palette, axis=0)) == 256
 
 
 def test_layout_is_that_of_voc(root):
     assert len(names(root, 'train')) == TRAIN and len(names(root, 'val')) == VAL
     listed = names(root, 'train') + names(root, 'val')
-    assert sorted(path.name for path in (root / 'JPEGImages').iterdir()) == sorted(f'{n}.jpg' for n in listed)
-    assert sorted(p.name for p in (root / 'SegmentationClass').iterdir()) == sorted(f'{n}.png' for n in listed)
+    assert sorted(path.name for path in (root / 'JPEGImages').iterdir()) == sorted(
+        f'{n}.jpg' for n in listed
+    )
+    assert sorted(p.name for p in (root / 'SegmentationClass').iterdir()) == sorted(
+        f'{n}.png' for n in listed
+    )
     for name in listed:
-        with (Image.open(root / 'JPEGImages' / f'{name}.jpg') as image,
-              Image.open(root / 'SegmentationClass' / f'{name}.png') as label):
-            assert (image.format, image.mode, label.format, label.mode) == ('JPEG', 'RGB', 'PNG', 'P')
-            assert image.size == label.size and all(SIZE[0] <= side <= SIZE[1] for side in image.size)
+        with (
+            Image.open(root / 'JPEGImages' / f'{name}.jpg') as image,
+            Image.open(root / 'SegmentationClass' / f'{name}.png') as label,
+        ):
+            assert (image.format, image.mode, label.format, label.mode) == (
+                'JPEG',
+                'RGB',
+                'PNG',
+                'P',
+            )
+            assert image.size == label.size and all(
+                SIZE[0] <= side <= SIZE[1] for side in image.size
+            )
             assert np.array_equal(np.reshape(label.getpalette(), (-1, 3)), voc_palette())
             assert set(np.unique(np.asarray(label))) <= {*range(len(CLASSES)), VOID}
 
@@ -84,13 +107,15 @@ def test_void_is_thin_and_parts_the_labels(labels):
         height, width = label.shape
         for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
             left, right = max(0, -dx), max(0, dx)
-            one = label[:height - dy, left:width - right]
-            other = label[dy:, right:width - left]
+            one = label[: height - dy, left : width - right]
+            other = label[dy:, right : width - left]
             assert not ((one != other) & (one != VOID) & (other != VOID)).any()
     assert 0.02 < np.mean([(label == VOID).mean() for label in labels]) < 0.1
     # A pixel of void is near one that is not: no band is wider than four pixels.
     padded = [np.pad(label != VOID, 2, mode='edge') for label in labels]
-    windows = [np.lib.stride_tricks.sliding_window_view(known, (5, 5)).any((2, 3)) for known in padded]
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(known, (5, 5)).any((2, 3)) for known in padded
+    ]
     assert np.mean([near.mean() for near in windows]) > 0.999
 
 
@@ -112,8 +137,17 @@ def test_unknown_shape_is_refused():
 def test_colour_does_not_tell_the_class():
     """The mean colour of a class over many scenes is that of any other, within chance."""
     scenes = [draw(1, 'train', index, SIZE) for index in range(120)]
-    means = [np.mean([scene.image[scene.label == value].mean(0) for scene in scenes
-                      if (scene.label == value).any()], axis=0) for value in range(1, len(CLASSES))]
+    means = [
+        np.mean(
+            [
+                scene.image[scene.label == value].mean(0)
+                for scene in scenes
+                if (scene.label == value).any()
+            ],
+            axis=0,
+        )
+        for value in range(1, len(CLASSES))
+    ]
     assert np.ptp(means, axis=0).max() < 25
 
 
@@ -123,8 +157,12 @@ def test_same_seed_same_files(root, tmp_path):
 
 
 def test_other_seed_and_split_other_scenes():
-    scenes = [draw(0, 'train', 0, SIZE), draw(1, 'train', 0, SIZE), draw(0, 'val', 0, SIZE),
-              draw(0, 'train', 1, SIZE)]
+    scenes = [
+        draw(0, 'train', 0, SIZE),
+        draw(1, 'train', 0, SIZE),
+        draw(0, 'val', 0, SIZE),
+        draw(0, 'train', 1, SIZE),
+    ]
     assert len({scene.image.tobytes() for scene in scenes}) == len(scenes)
 
 
@@ -163,16 +201,16 @@ def test_empty_folder_is_filled(tmp_path):
 
 def test_foreign_folder_is_refused(tmp_path):
     (tmp_path / 'thesis.tex').write_text('chapter one')
-    with pytest.raises(UserError, match='not a generated data set'):
+    with pytest.raises(FCNError, match='not a generated data set'):
         generate(tmp_path, train=1, val=1, objects=40)
     assert list(contents(tmp_path)) == ['thesis.tex']
-    with pytest.raises(UserError, match='not a generated data set'):
+    with pytest.raises(FCNError, match='not a generated data set'):
         generate(tmp_path / 'thesis.tex', train=1, val=1, objects=40)
 
 
 def test_other_parameters_are_refused_by_name(root):
     before = contents(root)
-    with pytest.raises(UserError, match='with other seed, train: remove it'):
+    with pytest.raises(FCNError, match='with other seed, train: remove it'):
         generate(root, train=TRAIN + 1, val=VAL, objects=40, seed=4)
     assert contents(root) == before
 
@@ -180,13 +218,13 @@ def test_other_parameters_are_refused_by_name(root):
 def test_damaged_set_is_refused(tmp_path):
     generate(tmp_path / 'set', train=2, val=0, objects=40)
     (tmp_path / 'set' / 'JPEGImages' / 'train_00001.jpg').unlink()
-    with pytest.raises(UserError, match='files were lost, added or changed'):
+    with pytest.raises(FCNError, match='files were lost, added or changed'):
         generate(tmp_path / 'set', train=2, val=0, objects=40)
 
 
 @pytest.mark.parametrize('numbers', [dict(train=-1), dict(size=(128, 96)), dict(size=(8, 96))])
 def test_impossible_numbers_are_refused(tmp_path, numbers):
-    with pytest.raises(UserError, match='no such set'):
+    with pytest.raises(FCNError, match='no such set'):
         generate(tmp_path / 'set', **numbers)
     assert not list(tmp_path.iterdir())
 
@@ -206,6 +244,7 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch, error):
 
 def test_the_same_set_drawn_meanwhile_is_taken(tmp_path, monkeypatch):
     """Two commands may draw one set at once: the slower finds the other's and is content."""
+
     def overtaken(folder, manifest):
         monkeypatch.undo()
         generate(tmp_path / 'set', train=2, val=0, objects=40)

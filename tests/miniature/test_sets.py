@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from data_layers import DATASETS, VOID, MiniNYUD, MiniSIFTFlow
-from data_layers.hha import encode
-from errors import UserError
+from fcn.data_layers import DATASETS, VOID, MiniNYUD, MiniSIFTFlow
+from fcn.data_layers.hha import encode
+from fcn.errors import FCNError
 from miniature.landscapes import GEOMETRIC, SEMANTIC, draw_landscape
 from miniature.rooms import CAMERA, CLASSES, FLOOR, PICTURE, SIZE, WALL, draw_room, filled
 from miniature.sets import generate_nyud, generate_siftflow
@@ -36,7 +36,9 @@ def landscapes():
 
 
 def contents(root):
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob('*') if path.is_file()
+    }
 
 
 @pytest.mark.parametrize('name', ['nyud', 'siftflow'])
@@ -49,7 +51,9 @@ def test_the_sets_own_data_layers_read_them(name, request):
             blobs = read.example(example, None)
             assert set(blobs) == {*dataset.inputs, *dataset.labels}
             for top, given in dataset.inputs.items():
-                assert blobs[top].shape[0] == given.channels and 0.1 < np.abs(blobs[top]).mean() < 3, top
+                assert (
+                    blobs[top].shape[0] == given.channels and 0.1 < np.abs(blobs[top]).mean() < 3
+                ), top
 
 
 def test_rooms_lie_as_nyud_does(nyud):
@@ -91,8 +95,17 @@ def test_boards_stand_out_in_depth_and_pictures_do_not(rooms):
 
 
 def test_a_picture_and_a_board_look_alike_in_colour(rooms):
-    means = [np.mean([room.image[room.label == value].mean(0) for room in rooms if (room.label == value).any()], axis=0)
-             for value in range(PICTURE, len(CLASSES))]
+    means = [
+        np.mean(
+            [
+                room.image[room.label == value].mean(0)
+                for room in rooms
+                if (room.label == value).any()
+            ],
+            axis=0,
+        )
+        for value in range(PICTURE, len(CLASSES))
+    ]
     assert np.ptp(means, axis=0).max() < 40
 
 
@@ -115,9 +128,11 @@ def test_hha_tells_floor_from_wall(rooms):
 
 
 def test_every_class_is_frequent(rooms, landscapes):
-    for count, labels in ((len(CLASSES), [room.label for room in rooms]),
-                          (len(SEMANTIC), [scene.semantic for scene in landscapes]),
-                          (len(GEOMETRIC), [scene.geometric for scene in landscapes])):
+    for count, labels in (
+        (len(CLASSES), [room.label for room in rooms]),
+        (len(SEMANTIC), [scene.semantic for scene in landscapes]),
+        (len(GEOMETRIC), [scene.geometric for scene in landscapes]),
+    ):
         assert set(np.unique(labels)) == {*range(count), VOID}
         for value in range(count):
             assert np.mean([(label == value).sum() > 50 for label in labels]) > 0.3, value
@@ -144,17 +159,17 @@ def test_same_seed_same_bytes_however_many(generate, tmp_path):
 def test_a_whole_set_is_kept_and_another_refused(nyud):
     before = contents(nyud)
     assert generate_nyud(nyud, TRAINVAL, TEST, seed=3) == nyud
-    with pytest.raises(UserError, match='with other trainval: remove it'):
+    with pytest.raises(FCNError, match='with other trainval: remove it'):
         generate_nyud(nyud, TRAINVAL + 1, TEST, seed=3)
-    with pytest.raises(UserError, match='with other kind, labels'):
+    with pytest.raises(FCNError, match='with other kind, labels'):
         generate_siftflow(nyud, TRAINVAL, TEST, seed=3)
     assert contents(nyud) == before
-    with pytest.raises(UserError, match='no such set: trainval=-1'):
+    with pytest.raises(FCNError, match='no such set: trainval=-1'):
         generate_nyud(nyud, -1, 1)
 
 
 def test_a_set_that_lost_a_file_is_refused(tmp_path):
     root = generate_siftflow(tmp_path / 'set', 1, 1)
     next((root / 'GeoLabels').rglob('*.mat')).unlink()
-    with pytest.raises(UserError, match='files were lost, added or changed'):
+    with pytest.raises(FCNError, match='files were lost, added or changed'):
         generate_siftflow(root, 1, 1)

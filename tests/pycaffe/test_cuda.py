@@ -14,7 +14,8 @@ import pytest
 import backend
 import cuda_toolkit
 import metadata
-from engine import DeviceError, _build, caffe, choose_device, versions
+from fcn.engine import _build, caffe, choose_device, versions
+from fcn.errors import FCNError
 from toolchain import ToolchainError
 
 PYCAFFE = Path(backend.__file__).parent
@@ -43,8 +44,12 @@ def program(folder, name, text):
 
 def lay_toolkit(home, release, libraries):
     """A folder like a toolkit's, whose nvcc says its release and place, with libraries as header: file."""
-    program(home / 'bin', 'nvcc', f'echo "Cuda compilation tools, release {release}, V{release}.88"\n'
-                                  f'echo "#$ TOP={home}/bin/.." >&2')
+    program(
+        home / 'bin',
+        'nvcc',
+        f'echo "Cuda compilation tools, release {release}, V{release}.88"\n'
+        f'echo "#$ TOP={home}/bin/.." >&2',
+    )
     for header, file in libraries.items():
         for path in (home / 'include' / header, home / 'lib64' / file):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +89,22 @@ def test_without_a_toolkit_all_comes_from_wheels(monkeypatch):
 def test_a_toolkit_lends_what_it_has(monkeypatch, tmp_path):
     """Here CUDA 12 with cuBLAS and cuRAND, found by PATH through a link; cuDNN and NCCL come as wheels for 12."""
     only_in_toolkit(monkeypatch)
-    home = lay_toolkit(tmp_path / 'cuda-12.4', '12.4',
-                       {'cublas_v2.h': 'libcublas.so.12', 'curand.h': 'libcurand.so.10', 'cudnn.h': 'libcudnn.so.8'})
+    home = lay_toolkit(
+        tmp_path / 'cuda-12.4',
+        '12.4',
+        {
+            'cublas_v2.h': 'libcublas.so.12',
+            'curand.h': 'libcurand.so.10',
+            'cudnn.h': 'libcudnn.so.8',
+        },
+    )
     (tmp_path / 'bin' / 'nvcc').symlink_to(home / 'bin' / 'nvcc')
     found = cuda_toolkit.toolkit()
     assert (found.home, found.major, found.release) == (home, 12, 'release 12.4')
-    assert cuda_toolkit.build_requirements() == ['nvidia-cudnn-cu12==9.13.0.50', 'nvidia-nccl-cu12==2.27.7']
+    assert cuda_toolkit.build_requirements() == [
+        'nvidia-cudnn-cu12==9.13.0.50',
+        'nvidia-nccl-cu12==2.27.7',
+    ]
 
 
 def test_cmake_is_told_of_a_whole_toolkit(monkeypatch, tmp_path):
@@ -111,7 +126,9 @@ def test_an_old_toolkit_is_passed_over_unless_it_is_named(monkeypatch, tmp_path)
     (tmp_path / 'bin' / 'nvcc').symlink_to(home / 'bin' / 'nvcc')
     assert cuda_toolkit.toolkit() is None
     monkeypatch.setenv('CUDA_HOME', str(home))
-    with pytest.raises(ToolchainError, match=r'CUDA_HOME=.*cuda-11 holds no toolkit of CUDA 12 or 13'):
+    with pytest.raises(
+        ToolchainError, match=r'CUDA_HOME=.*cuda-11 holds no toolkit of CUDA 12 or 13'
+    ):
         cuda_toolkit.toolkit()
 
 
@@ -146,15 +163,25 @@ def test_requirements_are_added_to_a_wheel(tmp_path):
     wheel = tmp_path / 'a-1-py3-none-any.whl'
     with zipfile.ZipFile(wheel, 'w') as archive:
         archive.writestr('a.py', 'x = 1\n')
-        archive.writestr('a-1.dist-info/METADATA', 'Metadata-Version: 2.1\nName: a\nVersion: 1\n\nWhat it is.\n')
+        archive.writestr(
+            'a-1.dist-info/METADATA', 'Metadata-Version: 2.1\nName: a\nVersion: 1\n\nWhat it is.\n'
+        )
         names = 'a.py', 'a-1.dist-info/METADATA', 'a-1.dist-info/RECORD'
-        archive.writestr('a-1.dist-info/RECORD', ''.join(f'{name},sha256=old,3\n' for name in names))
+        archive.writestr(
+            'a-1.dist-info/RECORD', ''.join(f'{name},sha256=old,3\n' for name in names)
+        )
     metadata.require(wheel, ['b>=1,<2'])
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None and archive.read('a.py') == b'x = 1\n'
         text = archive.read('a-1.dist-info/METADATA')
-        assert text == b'Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>=1,<2\n\nWhat it is.\n'
-        rows = {row[0]: row for row in csv.reader(io.StringIO(archive.read('a-1.dist-info/RECORD').decode()))}
+        assert (
+            text
+            == b'Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>=1,<2\n\nWhat it is.\n'
+        )
+        rows = {
+            config[0]: config
+            for config in csv.reader(io.StringIO(archive.read('a-1.dist-info/RECORD').decode()))
+        }
     assert rows['a-1.dist-info/METADATA'][2] == str(len(text))
     assert {path.name for path in tmp_path.iterdir()} == {wheel.name, 'bin'}
 
@@ -190,7 +217,11 @@ def test_answers_are_remembered_by_shape(tmp_path):
     settings = {'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '64'}
     subprocess.run([tmp_path / 'memo', '256', 'off'], env={}, check=True)
     subprocess.run([tmp_path / 'memo', '64', 'tf32'], env=settings, check=True)
-    subprocess.run([tmp_path / 'memo', '256', 'off'], env={'CAFFE_TF32': '0', 'CAFFE_WORKSPACE_MIB': 'x'}, check=True)
+    subprocess.run(
+        [tmp_path / 'memo', '256', 'off'],
+        env={'CAFFE_TF32': '0', 'CAFFE_WORKSPACE_MIB': 'x'},
+        check=True,
+    )
 
 
 @pytest.mark.parametrize('name', ['convolution', 'device', 'workspace'])
@@ -201,25 +232,37 @@ def test_shims_are_those_of_the_libraries(name, monkeypatch):
         includes = cuda_toolkit.defines()['CUDA_INCLUDES'].split(';')
     except ToolchainError as error:
         pytest.skip(str(error))
-    flags = ['-std=c++17', '-Wall', '-Werror', '-DPYCAFFE_OURS', *(f'-I{folder}' for folder in includes)]
+    flags = [
+        '-std=c++17',
+        '-Wall',
+        '-Werror',
+        '-DPYCAFFE_OURS',
+        *(f'-I{folder}' for folder in includes),
+    ]
     source = PYCAFFE / 'cuda' / f'{name}.cpp'
-    subprocess.run(['c++', *flags, '-include', PYCAFFE / 'cuda' / 'compat.h', '-fsyntax-only', source], check=True)
+    subprocess.run(
+        ['c++', *flags, '-include', PYCAFFE / 'cuda' / 'compat.h', '-fsyntax-only', source],
+        check=True,
+    )
 
 
 @with_cuda
 def test_without_a_gpu_it_computes_on_the_cpu():
     from caffe import _cuda
+
     if _cuda.device_count():
         pytest.skip('there is a GPU')
     assert choose_device() == 'cpu'
-    with pytest.raises(DeviceError, match=r'--gpu 0: there is no GPU here \(.+\); leave the option out for the CPU'):
+    with pytest.raises(
+        FCNError, match=r'--gpu 0: there is no GPU here \(.+\); leave the option out for the CPU'
+    ):
         choose_device(0)
     assert versions()['gpus'] == [] and versions()['cudnn'].startswith('9.')
 
 
 @with_cuda
 def test_a_gpu_that_is_not_there_is_told():
-    with pytest.raises(DeviceError, match='--gpu 99'):
+    with pytest.raises(FCNError, match='--gpu 99'):
         choose_device(99)
 
 
@@ -227,8 +270,12 @@ def test_a_gpu_that_is_not_there_is_told():
 def test_importing_and_seeding_is_silent():
     """Caffe's own would tell of a cuBLAS handle and a generator that it cannot create."""
     script = 'import caffe; caffe.set_random_seed(1); caffe.set_mode_cpu()'
-    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
-                          env={**os.environ, 'GLOG_minloglevel': '2', 'CUDA_VISIBLE_DEVICES': ''})
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'GLOG_minloglevel': '2', 'CUDA_VISIBLE_DEVICES': ''},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
@@ -242,10 +289,19 @@ def test_nccls_identifier_is_whole():
 
 @with_cuda
 def test_tf32_and_workspace_are_as_asked():
-    script = 'import engine; print(*(engine.versions()[name] for name in ("tf32", "workspace_mib")))'
-    for settings, expected in (({}, 'False 256\n'), ({'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '99'}, 'True 99\n')):
-        done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True,
-                              cwd=PYCAFFE.parent, env={'GLOG_minloglevel': '2', **settings})
+    script = 'from fcn import engine; print(*(engine.versions()[name] for name in ("tf32", "workspace_mib")))'
+    for settings, expected in (
+        ({}, 'False 256\n'),
+        ({'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '99'}, 'True 99\n'),
+    ):
+        done = subprocess.run(
+            [sys.executable, '-c', script],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=PYCAFFE.parent,
+            env={'GLOG_minloglevel': '2', **settings},
+        )
         assert done.stdout == expected
 
 
@@ -256,8 +312,17 @@ def test_the_wheel_builds_with_cuda(tmp_path, monkeypatch):
         pytest.skip('downloads 3 GB and builds for minutes: FCN_TEST_CUDA_BUILD=1 asks for it')
     monkeypatch.setenv('PATH', '/usr/bin:/bin')
     subprocess.run(['/usr/bin/python3', '-m', 'venv', tmp_path / 'venv'], check=True)
-    environment = {**os.environ, 'CUDA': '1', 'CUDA_ARCHITECTURES': '90', 'XDG_CACHE_HOME': str(tmp_path / 'cache')}
-    subprocess.run([tmp_path / 'venv/bin/pip', 'install', '--quiet', PYCAFFE], env=environment, check=True)
+    environment = {
+        **os.environ,
+        'CUDA': '1',
+        'CUDA_ARCHITECTURES': '90',
+        'XDG_CACHE_HOME': str(tmp_path / 'cache'),
+    }
+    subprocess.run(
+        [tmp_path / 'venv/bin/pip', 'install', '--quiet', PYCAFFE], env=environment, check=True
+    )
     script = 'import caffe; from caffe import _build, _cuda; print(_build.CUDA, _cuda.device_count() >= 0)'
-    done = subprocess.run([tmp_path / 'venv/bin/python', '-c', script], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [tmp_path / 'venv/bin/python', '-c', script], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stdout == 'True True\n', done.stderr

@@ -20,59 +20,59 @@ UPSTREAM_TESTS = 52
 
 def run_python(*arguments, cwd):
     """Run a fresh interpreter that is told nothing of where Caffe or its libraries lie."""
-    told = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTEST_ADDOPTS", "PYTHONWARNINGS")
+    told = ('LD_LIBRARY_PATH', 'PYTHONPATH', 'PYTEST_ADDOPTS', 'PYTHONWARNINGS')
     environment = {name: value for name, value in os.environ.items() if name not in told}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def test_imports_anywhere(tmp_path):
-    script = "import caffe, os; print([os.path.abspath(caffe.__file__), caffe.__version__])"
-    result = run_python("-W", "error", "-c", script, cwd=tmp_path)
+    script = 'import caffe, os; print([os.path.abspath(caffe.__file__), caffe.__version__])'
+    result = run_python('-W', 'error', '-c', script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     path, version = ast.literal_eval(result.stdout)
-    assert version == "1.0.0"
-    assert not Path(path).is_relative_to(ROOT / "pycaffe")
+    assert version == '1.0.0'
+    assert not Path(path).is_relative_to(ROOT / 'pycaffe')
 
 
 def test_says_what_it_is():
     assert source.COMMIT == _build.COMMIT
     assert source.DIGEST == _build.SOURCE_DIGEST
     assert _build.CUDA in (True, False)
-    assert _build.COMPILER.split()[0] in ("GNU", "Clang")
+    assert _build.COMPILER.split()[0] in ('GNU', 'Clang')
 
 
 def test_has_every_layer_of_the_paper():
-    trunks = {"Convolution", "ReLU", "Pooling", "LRN", "Dropout", "Concat", "InnerProduct"}
-    heads = {"Deconvolution", "Crop", "Eltwise", "Scale", "SoftmaxWithLoss"}
-    assert trunks | heads | {"Python", "Input"} <= set(caffe.layer_type_list())
+    trunks = {'Convolution', 'ReLU', 'Pooling', 'LRN', 'Dropout', 'Concat', 'InnerProduct'}
+    heads = {'Deconvolution', 'Crop', 'Eltwise', 'Scale', 'SoftmaxWithLoss'}
+    assert trunks | heads | {'Python', 'Input'} <= set(caffe.layer_type_list())
 
 
 def test_upstreams_tests(tmp_path):
     """Laid out as in upstream's tree, because one of them draws each net of ../../../models and examples."""
-    tests = shutil.copytree(Path(caffe.__file__).parent / "test", tmp_path / "python/caffe/test")
-    for folder, names in (("models", ["deploy"]), ("examples", ["train", "val"])):
+    tests = shutil.copytree(Path(caffe.__file__).parent / 'test', tmp_path / 'python/caffe/test')
+    for folder, names in (('models', ['deploy']), ('examples', ['train', 'val'])):
         (tmp_path / folder).mkdir()
         for name in names:
-            for prototxt in ROOT.glob(f"nets/*/{name}.prototxt"):
-                shutil.copy(prototxt, tmp_path / folder / f"{prototxt.parent.name}-{name}.prototxt")
-    for one in ("models/voc-fcn8s-deploy", "examples/voc-fcn8s-train", "examples/voc-fcn8s-val"):
-        assert (tmp_path / f"{one}.prototxt").is_file()
+            for prototxt in ROOT.glob(f'nets/*/{name}.prototxt'):
+                shutil.copy(prototxt, tmp_path / folder / f'{prototxt.parent.name}-{name}.prototxt')
+    for one in ('models/voc-fcn8s-deploy', 'examples/voc-fcn8s-train', 'examples/voc-fcn8s-val'):
+        assert (tmp_path / f'{one}.prototxt').is_file()
     # Python 3.12 dropped two old names of unittest's methods that these tests use.
-    (tests / "conftest.py").write_text(
-        "from unittest import TestCase\n"
+    (tests / 'conftest.py').write_text(
+        'from unittest import TestCase\n'
         "for old, new in (('assertEquals', 'assertEqual'), ('assertRaisesRegexp', 'assertRaisesRegex')):\n"
-        "    if not hasattr(TestCase, old):\n"
-        "        setattr(TestCase, old, getattr(TestCase, new))\n"
+        '    if not hasattr(TestCase, old):\n'
+        '        setattr(TestCase, old, getattr(TestCase, new))\n'
     )
-    report = tmp_path / "report.xml"
-    command = ["-m", "pytest", "-c", os.devnull, "--rootdir", tmp_path, "-p", "no:cacheprovider"]
-    result = run_python(*command, f"--junit-xml={report}", tests, cwd=tmp_path)
+    report = tmp_path / 'report.xml'
+    command = ['-m', 'pytest', '-c', os.devnull, '--rootdir', tmp_path, '-p', 'no:cacheprovider']
+    result = run_python(*command, f'--junit-xml={report}', tests, cwd=tmp_path)
     assert result.returncode == 0, result.stdout
-    counts = ElementTree.parse(report).find("testsuite").attrib
-    assert {name: int(counts[name]) for name in ("tests", "failures", "errors", "skipped")} == {
-        "tests": UPSTREAM_TESTS,
-        "failures": 0,
-        "errors": 0,
-        "skipped": 0,
+    counts = ElementTree.parse(report).find('testsuite').attrib
+    assert {name: int(counts[name]) for name in ('tests', 'failures', 'errors', 'skipped')} == {
+        'tests': UPSTREAM_TESTS,
+        'failures': 0,
+        'errors': 0,
+        'skipped': 0,
     }

@@ -1,4 +1,4 @@
-"""engine.lean: the same bits from less memory, and what was given back reads as zeros."""
+"""engine.release_activations: the same bits from less memory, and what was given back reads as zeros."""
 
 import subprocess
 import sys
@@ -7,19 +7,20 @@ import caffe
 import numpy as np
 import pytest
 
-import engine
 from benchmarks.material import SOLVER, with_loss
-from nets import FOLDER, deploy_net, find
+from fcn import engine
+from fcn.engine import net_of
+from fcn.nets import deploy_net, find
 
 NET = 'mini-fcn8s'
 
 
 def new_net(keep=None):
     """The net with Gaussian weights; lean, keeping these blobs, unless None."""
-    net = caffe.Net(str(FOLDER / NET / 'deploy.prototxt'), caffe.TEST)
+    net = net_of(deploy_net(find(NET)))
     fill(net)
     if keep is not None:
-        engine.lean(net, keep)
+        engine.release_activations(net, keep)
     return net
 
 
@@ -32,7 +33,9 @@ def fill(net):
 
 def forward(net, height, width):
     net.blobs['data'].reshape(1, 3, height, width)
-    net.blobs['data'].data[...] = np.random.default_rng(height).standard_normal((1, 3, height, width)) * 50
+    net.blobs['data'].data[...] = (
+        np.random.default_rng(height).standard_normal((1, 3, height, width)) * 50
+    )
     return net.forward()['score'].copy()
 
 
@@ -44,7 +47,11 @@ def test_scores_are_the_same_at_every_size():
     for size in ((30, 30), (200, 150), (64, 48)):
         lean.blobs['data'].reshape(1, 3, *size)
         lean.reshape()
-        assert all(np.isfinite(blob.data.sum()) for name, blob in lean.blobs.items() if name not in ('data', 'score'))
+        assert all(
+            np.isfinite(blob.data.sum())
+            for name, blob in lean.blobs.items()
+            if name not in ('data', 'score')
+        )
     assert np.array_equal(forward(plain, 64, 48), forward(lean, 64, 48))
 
 
@@ -57,14 +64,18 @@ def test_what_is_kept_and_what_is_given_back():
     given_back = [name for name in plain.blobs if not lean.blobs[name].data.any()]
     assert 'pool1' in given_back and all(plain.blobs[name].data.any() for name in given_back)
     with pytest.raises(ValueError, match="no blob 'pool77' to keep"):
-        engine.lean(plain, ['pool77'])
+        engine.release_activations(plain, ['pool77'])
 
 
-@pytest.mark.parametrize('act', ["net.forward(start='pool1')", "net.backward(score=net.blobs['score'].data)"])
+@pytest.mark.parametrize(
+    'act', ["net.forward(start='pool1')", "net.backward(score=net.blobs['score'].data)"]
+)
 def test_a_pass_that_would_read_what_is_gone_ends_the_process(act):
-    script = f'import engine, caffe\nnet = caffe.Net({str(FOLDER / NET / "deploy.prototxt")!r}, caffe.TEST)\n'
-    script += f'engine.lean(net)\nnet.forward()\nprint("ran", flush=True)\n{act}\nprint("went on")'
-    result = subprocess.run([sys.executable, '-c', script], cwd=FOLDER.parent, capture_output=True, text=True)
+    script = (
+        f'from fcn import engine, nets\nnet = engine.net_of(nets.deploy_net(nets.find("{NET}")))\n'
+    )
+    script += f'engine.release_activations(net)\nnet.forward()\nprint("ran", flush=True)\n{act}\nprint("went on")'
+    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert result.stdout == 'ran\n' and result.returncode != 0
     assert 'a lean net' in result.stderr
 
@@ -76,7 +87,8 @@ def test_training_is_the_same(tmp_path):
             layer.input_param.shape[0].dim[2:] = [80, 70]
     (tmp_path / 'train.prototxt').write_text(str(proto))
     (tmp_path / 'solver.prototxt').write_text(
-        SOLVER.format(net=tmp_path / 'train.prototxt').replace('1e-14', '1e-8'))
+        SOLVER.format(net=tmp_path / 'train.prototxt').replace('1e-14', '1e-8')
+    )
     learned = []
     forward(new_net(keep=()), 200, 150)  # leaves its numbers in the memory that is lent next
     for lean in (False, True):
@@ -84,11 +96,15 @@ def test_training_is_the_same(tmp_path):
         fill(solver.net)
         start = [blob.data.copy() for blobs in solver.net.params.values() for blob in blobs]
         if lean:
-            engine.lean(solver.net)
+            engine.release_activations(solver.net)
         rng = np.random.default_rng(4)
         for _ in range(3):
-            solver.net.blobs['data'].data[...] = rng.standard_normal(solver.net.blobs['data'].data.shape) * 50
-            solver.net.blobs['label'].data[...] = rng.integers(0, 3, solver.net.blobs['label'].data.shape)
+            solver.net.blobs['data'].data[...] = (
+                rng.standard_normal(solver.net.blobs['data'].data.shape) * 50
+            )
+            solver.net.blobs['label'].data[...] = rng.integers(
+                0, 3, solver.net.blobs['label'].data.shape
+            )
             solver.step(1)
         learned.append([blob.data.copy() for blobs in solver.net.params.values() for blob in blobs])
         assert any(not np.array_equal(*pair) for pair in zip(start, learned[-1], strict=True))

@@ -14,7 +14,10 @@ from caffe import layers as L
 CONVOLUTIONS = {
     'first': ((1, 3, 20, 17), dict(num_output=16, kernel_size=3, pad=100)),
     'winograd': ((1, 32, 22, 27), dict(num_output=48, kernel_size=3, pad=1)),
-    'winograd, odd channels': ((2, 35, 13, 9), dict(num_output=37, kernel_size=3, pad=1, bias_term=False)),
+    'winograd, odd channels': (
+        (2, 35, 13, 9),
+        dict(num_output=37, kernel_size=3, pad=1, bias_term=False),
+    ),
     'winograd without padding': ((1, 32, 19, 19), dict(num_output=32, kernel_size=3)),
     'small image': ((1, 64, 3, 2), dict(num_output=32, kernel_size=3, pad=1)),
     'groups': ((2, 32, 14, 15), dict(num_output=48, kernel_size=5, pad=2, group=2)),
@@ -22,8 +25,10 @@ CONVOLUTIONS = {
     'stride': ((1, 16, 23, 30), dict(num_output=20, kernel_size=5, stride=2, pad=1)),
     'first, stride': ((1, 3, 47, 52), dict(num_output=24, kernel_size=11, stride=4, pad=30)),
     'dilation': ((1, 16, 21, 24), dict(num_output=16, kernel_size=3, dilation=3, pad=3)),
-    'not square': ((1, 16, 18, 25), dict(num_output=8, kernel_h=1, kernel_w=5, pad_h=0, pad_w=2, stride_h=2,
-                                             stride_w=1)),
+    'not square': (
+        (1, 16, 18, 25),
+        dict(num_output=8, kernel_h=1, kernel_w=5, pad_h=0, pad_w=2, stride_h=2, stride_w=1),
+    ),
     'pointwise': ((2, 40, 7, 9), dict(num_output=21, kernel_size=1)),
     'pointwise, stride': ((1, 16, 9, 9), dict(num_output=16, kernel_size=1, stride=2)),
     'whole image': ((1, 16, 7, 7), dict(num_output=64, kernel_size=7)),
@@ -40,22 +45,52 @@ DECONVOLUTIONS = {
     'dilation': ((1, 4, 6, 6), dict(num_output=4, kernel_size=3, stride=2, dilation=2)),
 }
 OTHERS = {
-    'max pooling': ((2, 5, 15, 18), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=2, stride=2))),
-    'padded pooling': ((1, 4, 14, 13), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=2, pad=1))),
-    'dense pooling': ((1, 6, 9, 9), 'Pooling', dict(pooling_param=dict(pool=0, kernel_size=3, stride=1, pad=1))),
-    'average pooling': ((1, 5, 13, 10), 'Pooling', dict(pooling_param=dict(pool=1, kernel_size=3, stride=2, pad=1))),
-    'global pooling': ((2, 3, 7, 5), 'Pooling', dict(pooling_param=dict(pool=1, global_pooling=True))),
+    'max pooling': (
+        (2, 5, 15, 18),
+        'Pooling',
+        dict(pooling_param=dict(pool=0, kernel_size=2, stride=2)),
+    ),
+    'padded pooling': (
+        (1, 4, 14, 13),
+        'Pooling',
+        dict(pooling_param=dict(pool=0, kernel_size=3, stride=2, pad=1)),
+    ),
+    'dense pooling': (
+        (1, 6, 9, 9),
+        'Pooling',
+        dict(pooling_param=dict(pool=0, kernel_size=3, stride=1, pad=1)),
+    ),
+    'average pooling': (
+        (1, 5, 13, 10),
+        'Pooling',
+        dict(pooling_param=dict(pool=1, kernel_size=3, stride=2, pad=1)),
+    ),
+    'global pooling': (
+        (2, 3, 7, 5),
+        'Pooling',
+        dict(pooling_param=dict(pool=1, global_pooling=True)),
+    ),
     'relu': ((2, 3, 6, 5), 'ReLU', {}),
     'leaky relu': ((2, 3, 6, 5), 'ReLU', dict(relu_param=dict(negative_slope=0.25))),
     'lrn': ((2, 9, 18, 17), 'LRN', dict(lrn_param=dict(local_size=5, alpha=1e-2, beta=0.75))),
-    'lrn of another power': ((1, 6, 5, 4), 'LRN', dict(lrn_param=dict(local_size=3, alpha=2e-2, beta=0.6, k=2.0))),
+    'lrn of another power': (
+        (1, 6, 5, 4),
+        'LRN',
+        dict(lrn_param=dict(local_size=3, alpha=2e-2, beta=0.6, k=2.0)),
+    ),
     'lrn in a channel': ((1, 4, 8, 7), 'LRN', dict(lrn_param=dict(local_size=3, norm_region=1))),
 }
-CASES = [pytest.param(shape, 'Convolution', dict(convolution_param=param), id=f'convolution, {name}')
-         for name, (shape, param) in CONVOLUTIONS.items()]
-CASES += [pytest.param(shape, 'Deconvolution', dict(convolution_param=param), id=f'deconvolution, {name}')
-          for name, (shape, param) in DECONVOLUTIONS.items()]
-CASES += [pytest.param(shape, kind, param, id=name) for name, (shape, kind, param) in OTHERS.items()]
+CASES = [
+    pytest.param(shape, 'Convolution', dict(convolution_param=param), id=f'convolution, {name}')
+    for name, (shape, param) in CONVOLUTIONS.items()
+]
+CASES += [
+    pytest.param(shape, 'Deconvolution', dict(convolution_param=param), id=f'deconvolution, {name}')
+    for name, (shape, param) in DECONVOLUTIONS.items()
+]
+CASES += [
+    pytest.param(shape, kind, param, id=name) for name, (shape, kind, param) in OTHERS.items()
+]
 
 
 def make_net(folder, shape, kind, phase=caffe.TRAIN, **param):
@@ -76,10 +111,14 @@ def fill(net, seed=0):
     rng = np.random.default_rng(seed)
     # Values apart from each other and from 0, so that no maximum is near another.
     data = net.blobs['data'].data
-    data[...] = (rng.permutation(data.size).reshape(data.shape) + 0.5 - data.size // 2) * (8 / data.size)
+    data[...] = (rng.permutation(data.size).reshape(data.shape) + 0.5 - data.size // 2) * (
+        8 / data.size
+    )
     for blobs in net.params.values():
         for blob in blobs:
-            blob.data[...] = rng.standard_normal(blob.data.shape) / np.sqrt(max(1, np.prod(blob.data.shape[1:])))
+            blob.data[...] = rng.standard_normal(blob.data.shape) / np.sqrt(
+                max(1, np.prod(blob.data.shape[1:]))
+            )
     return rng
 
 
@@ -89,7 +128,11 @@ def run(net, diff):
     for blob in net.params.get('top', ()):
         blob.diff[...] = 0
     net.backward(top=diff)
-    return [top, net.blobs['data'].diff.copy(), *(blob.diff.copy() for blob in net.params.get('top', ()))]
+    return [
+        top,
+        net.blobs['data'].diff.copy(),
+        *(blob.diff.copy() for blob in net.params.get('top', ())),
+    ]
 
 
 def close(ours, stock):
@@ -127,13 +170,18 @@ def test_gradients_are_finite_differences(tmp_path, shape, kind, param):
                 values.append(np.sum(net.forward()['top'].astype(float) * diff))
             blob.data.flat[index] = kept
             numeric = (values[0] - values[1]) / (2 * step)
-            assert numeric == pytest.approx(gradient[index], rel=1e-2, abs=1e-2 * max(1, float(np.abs(gradient).max())))
+            assert numeric == pytest.approx(
+                gradient[index], rel=1e-2, abs=1e-2 * max(1, float(np.abs(gradient).max()))
+            )
 
 
 def test_bands_of_a_large_batch(tmp_path):
     """More than the shared workspace may take at once is computed in bands; their seams do not show."""
     param = dict(convolution_param=dict(num_output=64, kernel_size=3, pad=1))
-    ours, stock = (make_net(tmp_path, (8, 64, 203, 150), kind, **param) for kind in ('Convolution', 'StockConvolution'))
+    ours, stock = (
+        make_net(tmp_path, (8, 64, 203, 150), kind, **param)
+        for kind in ('Convolution', 'StockConvolution')
+    )
     for net in (ours, stock):
         rng = fill(net)
     diff = rng.standard_normal(ours.blobs['top'].data.shape, dtype=np.float32)
@@ -142,8 +190,10 @@ def test_bands_of_a_large_batch(tmp_path):
 
 
 def test_weight_gradients_add_up(tmp_path):
-    for kind, (shape, param) in {'Convolution': CONVOLUTIONS['winograd'],
-                                 'Deconvolution': DECONVOLUTIONS['stride 1']}.items():
+    for kind, (shape, param) in {
+        'Convolution': CONVOLUTIONS['winograd'],
+        'Deconvolution': DECONVOLUTIONS['stride 1'],
+    }.items():
         net = make_net(tmp_path, shape, kind, convolution_param=param)
         diff = fill(net).standard_normal(net.blobs['top'].data.shape).astype(np.float32)
         once = run(net, diff)[2:]
@@ -154,8 +204,10 @@ def test_weight_gradients_add_up(tmp_path):
 
 def test_every_size_after_another(tmp_path):
     shape, param = CONVOLUTIONS['winograd']
-    ours, stock = (make_net(tmp_path, shape, kind, convolution_param=param) for kind in
-                   ('Convolution', 'StockConvolution'))
+    ours, stock = (
+        make_net(tmp_path, shape, kind, convolution_param=param)
+        for kind in ('Convolution', 'StockConvolution')
+    )
     for height, width in ((22, 27), (40, 9), (5, 5), (22, 27)):
         for net in (ours, stock):
             net.blobs['data'].reshape(2, 32, height, width)
@@ -177,8 +229,10 @@ def bilinear(shape):
 def test_diagonal_deconvolution(tmp_path, changed):
     """Also where but one weight beside the diagonal is not zero."""
     shape, param = DECONVOLUTIONS['upscore2']
-    nets = [make_net(tmp_path, shape, kind, convolution_param=param)
-            for kind in ('Deconvolution', 'StockDeconvolution')]
+    nets = [
+        make_net(tmp_path, shape, kind, convolution_param=param)
+        for kind in ('Deconvolution', 'StockDeconvolution')
+    ]
     results = []
     for net in nets:
         diff = fill(net).standard_normal(net.blobs['top'].data.shape).astype(np.float32)
@@ -197,12 +251,16 @@ SHAPE, WINOGRAD = CONVOLUTIONS['winograd']
 @pytest.fixture
 def trio(tmp_path):
     """A net that has run, one of Caffe's own layers, and new weights (weight, bias)."""
-    nets = [make_net(tmp_path, SHAPE, kind, phase=caffe.TEST, convolution_param=WINOGRAD)
-            for kind in ('Convolution', 'StockConvolution')]
+    nets = [
+        make_net(tmp_path, SHAPE, kind, phase=caffe.TEST, convolution_param=WINOGRAD)
+        for kind in ('Convolution', 'StockConvolution')
+    ]
     for net in nets:
         rng = fill(net)
     nets[0].forward()
-    new = [rng.standard_normal(blob.data.shape).astype(np.float32) for blob in nets[0].params['top']]
+    new = [
+        rng.standard_normal(blob.data.shape).astype(np.float32) for blob in nets[0].params['top']
+    ]
     for blob, values in zip(nets[1].params['top'], new, strict=True):
         blob.data[...] = values
     return (*nets, new)
@@ -255,16 +313,26 @@ def test_weights_stepped_by_a_solver(tmp_path):
     """In its training net, and in a test net that shares them."""
     spec = caffe.NetSpec()
     spec.data = L.DummyData(shape=dict(dim=[1, 32, 12, 12]), data_filler=dict(type='gaussian'))
-    spec.goal = L.DummyData(shape=dict(dim=[1, 32, 12, 12]), data_filler=dict(type='constant', value=1))
-    spec.top = L.Convolution(spec.data, num_output=32, kernel_size=3, pad=1, weight_filler=dict(type='msra'))
+    spec.goal = L.DummyData(
+        shape=dict(dim=[1, 32, 12, 12]), data_filler=dict(type='constant', value=1)
+    )
+    spec.top = L.Convolution(
+        spec.data, num_output=32, kernel_size=3, pad=1, weight_filler=dict(type='msra')
+    )
     spec.loss = L.EuclideanLoss(spec.top, spec.goal)
     (tmp_path / 'net.prototxt').write_text(str(spec.to_proto()))
     (tmp_path / 'solver.prototxt').write_text(
         f'net: "{tmp_path}/net.prototxt" base_lr: 1e-3 lr_policy: "fixed" momentum: 0.9 test_iter: 1 '
-        'test_interval: 1000 random_seed: 1 snapshot: 0 test_initialization: false')
+        'test_interval: 1000 random_seed: 1 snapshot: 0 test_initialization: false'
+    )
     solver = caffe.SGDSolver(str(tmp_path / 'solver.prototxt'))
-    stock = make_net(tmp_path, (1, 32, 12, 12), 'StockConvolution', phase=caffe.TEST,
-                     convolution_param=dict(num_output=32, kernel_size=3, pad=1))
+    stock = make_net(
+        tmp_path,
+        (1, 32, 12, 12),
+        'StockConvolution',
+        phase=caffe.TEST,
+        convolution_param=dict(num_output=32, kernel_size=3, pad=1),
+    )
     for _ in range(3):
         before = solver.net.params['top'][0].data.copy()
         solver.step(1)
@@ -295,16 +363,21 @@ def test_lesser_instruction_sets(isa):
     chosen = 'test_equals_caffes_own or test_gradients or test_diagonal'
     result = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-k', chosen, __file__],
-        env={**os.environ, 'ONEDNN_MAX_CPU_ISA': isa}, capture_output=True, text=True, timeout=300)
+        env={**os.environ, 'ONEDNN_MAX_CPU_ISA': isa},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert result.returncode == 0, result.stdout
 
 
 def test_stock_layers_are_given_back(tmp_path):
     """CAFFE_CPU=stock: the same bits as Caffe's own layers, which ours do not have."""
-    script = f'''
+    script = f"""
 import pathlib, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
-import engine, numpy as np, test_onednn as t
+from fcn import engine
+import numpy as np, test_onednn as t
 folder = pathlib.Path({str(tmp_path)!r})
 results = []
 for kind in ('Convolution', 'StockConvolution'):
@@ -312,10 +385,12 @@ for kind in ('Convolution', 'StockConvolution'):
     t.fill(net)
     results.append(net.forward()['top'].copy())
 print(np.array_equal(*results))
-'''
+"""
     for setting, same in (('stock', 'True'), (None, 'False')):
         environment = {name: value for name, value in os.environ.items() if name != 'CAFFE_CPU'}
         if setting:
             environment['CAFFE_CPU'] = setting
-        result = subprocess.run([sys.executable, '-c', script], env=environment, capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, '-c', script], env=environment, capture_output=True, text=True
+        )
         assert result.stdout.strip() == same, result.stderr

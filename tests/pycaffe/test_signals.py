@@ -1,8 +1,11 @@
 """Signals that arrive while the engine computes."""
 
+
 def test_a_storm_of_signals_damages_nothing(command):
     """oneDNN's stack pointer may lie in the heap, where a signal's frame must not be written."""
-    process = command('-c', '''
+    process = command(
+        '-c',
+        """
 import signal
 import tempfile
 from engine import caffe
@@ -20,5 +23,6 @@ for _ in range(150):
     net.forward()
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert len(signals) > 20
-''')
+""",
+    )
     assert process.returncode == 0, process.stderr

@@ -9,34 +9,34 @@ import distribution
 import source
 
 TREE = {
-    "LICENSE": b"all contributions",
-    "include/caffe/blob.hpp": b"class Blob;",
-    "include/caffe/util/gpu_util.cuh": b"// atomics",
-    "src/caffe/layers/relu_layer.cpp": b"int relu;",
-    "src/caffe/layers/relu_layer.cu": b"int relu_gpu;",
-    "src/caffe/proto/caffe.proto": b"message BlobProto {}",
-    "python/caffe/_caffe.cpp": b"int module;",
-    "python/caffe/test/test_io.py": b"import caffe",
+    'LICENSE': b'all contributions',
+    'include/caffe/blob.hpp': b'class Blob;',
+    'include/caffe/util/gpu_util.cuh': b'// atomics',
+    'src/caffe/layers/relu_layer.cpp': b'int relu;',
+    'src/caffe/layers/relu_layer.cu': b'int relu_gpu;',
+    'src/caffe/proto/caffe.proto': b'message BlobProto {}',
+    'python/caffe/_caffe.cpp': b'int module;',
+    'python/caffe/test/test_io.py': b'import caffe',
 }
 # What a checkout holds besides, and what building in it leaves there.
 BESIDES = {
-    "README.md": b"Caffe",
-    "src/caffe/test/test_relu.cpp": b"int test;",
-    "include/caffe/proto/caffe.pb.h": b"// generated",
-    "src/caffe/proto/caffe.pb.cc": b"// generated",
-    "python/caffe/proto/caffe_pb2.py": b"# generated",
-    "python/caffe/_caffe.so": b"ELF",
-    "python/caffe/__pycache__/io.cpython-311.pyc": b"bytecode",
+    'README.md': b'Caffe',
+    'src/caffe/test/test_relu.cpp': b'int test;',
+    'include/caffe/proto/caffe.pb.h': b'// generated',
+    'src/caffe/proto/caffe.pb.cc': b'// generated',
+    'python/caffe/proto/caffe_pb2.py': b'# generated',
+    'python/caffe/_caffe.so': b'ELF',
+    'python/caffe/__pycache__/io.cpython-311.pyc': b'bytecode',
 }
 
 
 @pytest.fixture(autouse=True)
 def small_caffe(monkeypatch, tmp_path):
     """Let the digest be TREE's, the cache an empty folder, and no place have a source."""
-    monkeypatch.setattr(source, "DIGEST", source.digest(TREE))
-    monkeypatch.setattr(source, "PLACES", {})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("CAFFE_SOURCE", raising=False)
+    monkeypatch.setattr(source, 'DIGEST', source.digest(TREE))
+    monkeypatch.setattr(source, 'PLACES', {})
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.delenv('CAFFE_SOURCE', raising=False)
 
 
 def write_tree(folder, files):
@@ -47,7 +47,7 @@ def write_tree(folder, files):
 
 
 def write_tarball(path, files, *extra):
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, 'w:gz') as archive:
         for name, contents in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(contents)
@@ -59,129 +59,144 @@ def write_tarball(path, files, *extra):
 
 def find_refused(monkeypatch, place):
     """The message with which `find` refuses CAFFE_SOURCE=place: one line that says what to do."""
-    monkeypatch.setenv("CAFFE_SOURCE", str(place))
+    monkeypatch.setenv('CAFFE_SOURCE', str(place))
     with pytest.raises(source.SourceError) as error:
         source.find()
     message = str(error.value)
-    assert "\n" not in message
-    assert "Set CAFFE_SOURCE to a folder or a tarball" in message and source.COMMIT[:7] in message
+    assert '\n' not in message
+    assert 'Set CAFFE_SOURCE to a folder or a tarball' in message and source.COMMIT[:7] in message
     return message
 
 
 def test_folder_and_tarballs_are_one_source(monkeypatch, tmp_path):
     everything = {**TREE, **BESIDES}
     places = [
-        write_tree(tmp_path / "checkout", everything),
+        write_tree(tmp_path / 'checkout', everything),
         *(
-            write_tarball(tmp_path / f"{n}.tar.gz", {top + name: everything[name] for name in everything})
-            for n, top in enumerate(["", "./", "caffe-99bd997/"])
+            write_tarball(
+                tmp_path / f'{n}.tar.gz', {top + name: everything[name] for name in everything}
+            )
+            for n, top in enumerate(['', './', 'caffe-99bd997/'])
         ),
     ]
     for place in places:
-        monkeypatch.setenv("CAFFE_SOURCE", str(place))
+        monkeypatch.setenv('CAFFE_SOURCE', str(place))
         found = source.find()
-        files = [path for path in found.rglob("*") if path.is_file()]
+        files = [path for path in found.rglob('*') if path.is_file()]
         assert {path.relative_to(found).as_posix(): path.read_bytes() for path in files} == TREE
-        assert found.is_relative_to(tmp_path / "cache")
+        assert found.is_relative_to(tmp_path / 'cache')
 
 
 @pytest.mark.parametrize(
-    "change",
+    'change',
     [
-        {"src/caffe/layers/relu_layer.cpp": b"int relu; // faster"},
-        {"src/caffe/layers/backdoor.cpp": b"int more;"},
-        {"include/caffe/blob.hpp": b"class Blob", "LICENSE": b";all contributions"},
+        {'src/caffe/layers/relu_layer.cpp': b'int relu; // faster'},
+        {'src/caffe/layers/backdoor.cpp': b'int more;'},
+        {'include/caffe/blob.hpp': b'class Blob', 'LICENSE': b';all contributions'},
     ],
 )
 def test_edited_source_is_refused(monkeypatch, tmp_path, change):
-    message = find_refused(monkeypatch, write_tree(tmp_path / "edited", {**TREE, **change}))
-    assert "is not the untouched source" in message and "edited" in message
-    assert list((tmp_path / "cache").rglob("*.cpp")) == []
+    message = find_refused(monkeypatch, write_tree(tmp_path / 'edited', {**TREE, **change}))
+    assert 'is not the untouched source' in message and 'edited' in message
+    assert list((tmp_path / 'cache').rglob('*.cpp')) == []
 
 
 def test_relative_path_is_refused(monkeypatch, tmp_path):
     """Even one that leads to the source: the folder it is relative to is not the user's when pip builds."""
-    write_tree(tmp_path / "caffe", TREE)
+    write_tree(tmp_path / 'caffe', TREE)
     monkeypatch.chdir(tmp_path)
-    assert "CAFFE_SOURCE=caffe is not an absolute path" in find_refused(monkeypatch, "caffe")
+    assert 'CAFFE_SOURCE=caffe is not an absolute path' in find_refused(monkeypatch, 'caffe')
 
 
 def test_missing_path_is_named(monkeypatch, tmp_path):
-    assert f"there is no file or folder {tmp_path}/nowhere" in find_refused(monkeypatch, tmp_path / "nowhere")
+    assert f'there is no file or folder {tmp_path}/nowhere' in find_refused(
+        monkeypatch, tmp_path / 'nowhere'
+    )
 
 
-@pytest.mark.parametrize("name", ["../out.cpp", "caffe/../../out.cpp", "/tmp/out.cpp", "include/../../x.hpp"])
+@pytest.mark.parametrize(
+    'name', ['../out.cpp', 'caffe/../../out.cpp', '/tmp/out.cpp', 'include/../../x.hpp']
+)
 def test_tarball_that_leaves_its_tree_is_refused(monkeypatch, tmp_path, name):
-    tarball = write_tarball(tmp_path / "hostile.tar.gz", {**TREE, name: b"escaped"})
-    assert "outside its own tree" in find_refused(monkeypatch, tarball)
-    assert {path.name for path in tmp_path.iterdir()} <= {"hostile.tar.gz", "cache"}
+    tarball = write_tarball(tmp_path / 'hostile.tar.gz', {**TREE, name: b'escaped'})
+    assert 'outside its own tree' in find_refused(monkeypatch, tarball)
+    assert {path.name for path in tmp_path.iterdir()} <= {'hostile.tar.gz', 'cache'}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    'kind', [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
 def test_link_or_device_in_place_of_a_source_is_refused(monkeypatch, tmp_path, kind):
-    member = tarfile.TarInfo("include/caffe/net.hpp")
-    member.type, member.linkname = kind, "/etc/passwd"
-    tarball = write_tarball(tmp_path / "hostile.tar.gz", TREE, member)
-    assert "a link or a device at include/caffe/net.hpp" in find_refused(monkeypatch, tarball)
+    member = tarfile.TarInfo('include/caffe/net.hpp')
+    member.type, member.linkname = kind, '/etc/passwd'
+    tarball = write_tarball(tmp_path / 'hostile.tar.gz', TREE, member)
+    assert 'a link or a device at include/caffe/net.hpp' in find_refused(monkeypatch, tarball)
 
 
 def test_tarball_that_unpacks_too_large_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(source, "LARGEST", 1 << 20)
-    tarball = write_tarball(tmp_path / "bomb.tar.gz", {**TREE, "data/zeros": bytes(2 << 20)})
-    assert "more than 1 MiB" in find_refused(monkeypatch, tarball)
+    monkeypatch.setattr(source, 'LARGEST', 1 << 20)
+    tarball = write_tarball(tmp_path / 'bomb.tar.gz', {**TREE, 'data/zeros': bytes(2 << 20)})
+    assert 'more than 1 MiB' in find_refused(monkeypatch, tarball)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"<html>404</html>"])
+@pytest.mark.parametrize(
+    'damage', [lambda data: data[: len(data) // 2], lambda data: b'<html>404</html>']
+)
 def test_damaged_tarball_is_refused(monkeypatch, tmp_path, damage):
-    tarball = write_tarball(tmp_path / "caffe.tar.gz", TREE)
+    tarball = write_tarball(tmp_path / 'caffe.tar.gz', TREE)
     tarball.write_bytes(damage(tarball.read_bytes()))
-    assert "cannot be read as a tarball" in find_refused(monkeypatch, tarball)
+    assert 'cannot be read as a tarball' in find_refused(monkeypatch, tarball)
 
 
 def test_places_are_tried_in_order_and_the_first_good_one_is_kept(monkeypatch, tmp_path):
     asked = []
 
     def unavailable(scratch):
-        asked.append("apt")
-        raise distribution.NotAvailable("E: no such\n  package")
+        asked.append('apt')
+        raise distribution.NotAvailable('E: no such\n  package')
 
     def upstream(scratch):
-        asked.append("upstream")
-        return write_tarball(scratch / "caffe.tar.gz", TREE)
+        asked.append('upstream')
+        return write_tarball(scratch / 'caffe.tar.gz', TREE)
 
-    monkeypatch.setattr(source, "PLACES", {"apt": unavailable, "upstream": upstream})
+    monkeypatch.setattr(source, 'PLACES', {'apt': unavailable, 'upstream': upstream})
     first = source.find()
-    assert asked == ["apt", "upstream"]
-    assert source.find() == first and asked == ["apt", "upstream"]
+    assert asked == ['apt', 'upstream']
+    assert source.find() == first and asked == ['apt', 'upstream']
 
     # A kept tree that was edited since is not trusted but fetched anew.
-    (first / "LICENSE").write_text("mine")
-    assert source.find() == first and (first / "LICENSE").read_bytes() == TREE["LICENSE"]
-    assert asked == ["apt", "upstream"] * 2
+    (first / 'LICENSE').write_text('mine')
+    assert source.find() == first and (first / 'LICENSE').read_bytes() == TREE['LICENSE']
+    assert asked == ['apt', 'upstream'] * 2
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
 def test_no_source_anywhere_gives_each_reason_and_the_mend(monkeypatch):
     def unavailable(scratch):
-        raise distribution.NotAvailable("E: no such\n  package")
+        raise distribution.NotAvailable('E: no such\n  package')
 
     def offline(scratch):
-        raise OSError("Network is unreachable")
+        raise OSError('Network is unreachable')
 
     def tampered(scratch):
-        return write_tarball(scratch / "caffe.tar.gz", {**TREE, "LICENSE": b"other"})
+        return write_tarball(scratch / 'caffe.tar.gz', {**TREE, 'LICENSE': b'other'})
 
-    monkeypatch.setattr(source, "PLACES", {"apt": unavailable, "archive": offline, "mirror": tampered})
+    monkeypatch.setattr(
+        source, 'PLACES', {'apt': unavailable, 'archive': offline, 'mirror': tampered}
+    )
     with pytest.raises(source.SourceError) as error:
         source.find()
     message = str(error.value)
-    assert "\n" not in message
-    assert "apt: E: no such package; archive: Network is unreachable; mirror is not the untouched" in message
-    assert message.count("Set CAFFE_SOURCE") == 1
+    assert '\n' not in message
+    assert (
+        'apt: E: no such package; archive: Network is unreachable; mirror is not the untouched'
+        in message
+    )
+    assert message.count('Set CAFFE_SOURCE') == 1
 
 
 def test_unwritable_cache_says_what_to_set(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(source.SourceError, match="Set XDG_CACHE_HOME to a folder you may write in"):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    with pytest.raises(source.SourceError, match='Set XDG_CACHE_HOME to a folder you may write in'):
         source.find()

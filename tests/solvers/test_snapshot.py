@@ -2,15 +2,24 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from small_runs import trainer
 
-import nets
-from solvers import RECIPES, Run, RunError, SnapshotError, TrainingError, weights_of
-from solvers.snapshot import MANIFEST, STATE, WEIGHTS, read_sealed, verify, write_sealed
-from surgery import read_weights
+from fcn import nets
+from fcn.errors import FCNError, RunError, SnapshotError
+from fcn.solvers import RECIPES, Run, weights_of
+from fcn.solvers.snapshot import (
+    MANIFEST,
+    STATE,
+    WEIGHTS,
+    read_checksummed,
+    verify,
+    write_checksummed,
+)
+from fcn.surgery import read_weights
 
 
 @pytest.fixture
@@ -36,7 +45,8 @@ def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
     validations = iter([0.1, 0.9, 0.2, 0.3, 0.4])
     note = run.run.note_validation
     run.run.note_validation = lambda iteration, results: note(
-        iteration, {'label': results['label'] | {'mean_iu': next(validations)}})
+        iteration, {'label': results['label'] | {'mean_iu': next(validations)}}
+    )
     run.train([])
     assert [iteration for iteration, _ in run.run.snapshots()] == [2, 3, 4, 5]
     assert run.run.best() == 2
@@ -46,10 +56,15 @@ def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
 
 @pytest.mark.parametrize('damage', ['cut', 'bit', 'gone'])
 @pytest.mark.parametrize('kind', [WEIGHTS, STATE, MANIFEST])
-def test_a_damaged_snapshot_is_passed_over_with_a_word(finished, mini, tmp_path, capsys, kind, damage):
+def test_a_damaged_snapshot_is_passed_over_with_a_word(
+    finished, mini, tmp_path, capsys, kind, damage
+):
     folder = finished.run.snapshots()[-1][1]
     file = folder / (kind if kind == MANIFEST else f'train_iter_6.{kind}')
-    whole = {name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(finished.run.weights())}
+    whole = {
+        name: [np.array(blob) for blob in blobs]
+        for name, blobs in read_weights(finished.run.weights())
+    }
     content = bytearray(file.read_bytes())
     if damage == 'gone':
         file.unlink()
@@ -59,7 +74,10 @@ def test_a_damaged_snapshot_is_passed_over_with_a_word(finished, mini, tmp_path,
     again = trainer(tmp_path, mini)
     assert not again.done and again.run.iteration == 4
     assert f'{file}: missing or damaged; this snapshot is passed over' in capsys.readouterr().err
-    assert weights_of(tmp_path / 'mini-fcn32s').name == f'train_iter_{6 if kind == STATE else 4}.caffemodel'
+    assert (
+        weights_of(tmp_path / 'mini-fcn32s').name
+        == f'train_iter_{6 if kind == STATE else 4}.caffemodel'
+    )
     again.train([])
     assert again.done and (folder.parent / f'damaged_{folder.name}').is_dir()
     for name, blobs in read_weights(again.run.weights()):
@@ -83,11 +101,12 @@ def test_a_list_that_changes_under_a_run_does_not_stop_it_but_what_goes_on(mini,
     def save(*arguments, **state):
         file.write_text(names[5:]) if change == 'edited' else file.unlink(missing_ok=True)
         before(*arguments, **state)
+
     run.run.save = save
     run.train([])
     assert run.run.iteration == 4
     file.write_text(names[5:])
-    with pytest.raises(TrainingError, match='the list train is not what it was at iteration 4'):
+    with pytest.raises(FCNError, match='the list train is not what it was at iteration 4'):
         trainer(tmp_path, mini).train([])
     file.write_text(names)
     assert trainer(tmp_path, mini).train([])
@@ -95,10 +114,19 @@ def test_a_list_that_changes_under_a_run_does_not_stop_it_but_what_goes_on(mini,
 
 def test_a_net_whose_shapes_changed_is_named_before_caffe_sees_them(mini, tmp_path, monkeypatch):
     trainer(tmp_path, mini, max_iter=2).train([])
-    row = nets.find('mini-fcn32s')
-    monkeypatch.setitem(nets.NETS, 'mini-fcn32s', row._replace(trunk=nets.find('mini-fcn-pool4').trunk,
-                                                               head=nets.find('mini-fcn-pool4').head))
-    with pytest.raises(RunError, match=r"this run's score_\w+ has weights of .* shapes, the net's now of"):
+    config = nets.find('mini-fcn32s')
+    monkeypatch.setitem(
+        nets.NETS,
+        'mini-fcn32s',
+        replace(
+            config,
+            backbone=nets.find('mini-fcn-pool4').backbone,
+            head=nets.find('mini-fcn-pool4').head,
+        ),
+    )
+    with pytest.raises(
+        RunError, match=r"this run's score_\w+ has weights of .* shapes, the net's now of"
+    ):
         trainer(tmp_path, mini).train([])
 
 
@@ -109,8 +137,10 @@ def test_a_state_damaged_after_it_was_looked_at_is_not_read(mini, tmp_path):
     file = next((tmp_path / 'mini-fcn32s/snapshots').glob('iter_*4/*.solverstate'))
     file.write_bytes(file.read_bytes()[:-9])
     again.train([])
-    assert again.done and any(record.get('event') == 'resumed' and record['iteration'] == 3
-                              for record in again.run.read_log())
+    assert again.done and any(
+        record.get('event') == 'resumed' and record['iteration'] == 3
+        for record in again.run.read_log()
+    )
 
 
 def test_what_is_written_once_stays_known_as_damaged(mini, tmp_path):
@@ -128,7 +158,7 @@ def test_a_list_that_changed_stops_a_run(mini, tmp_path):
     trainer(tmp_path, root, max_iter=2).train([])
     names = root / 'ImageSets' / 'Segmentation' / 'train.txt'
     names.write_text('\n'.join(names.read_text().split()[:-1]))
-    with pytest.raises(TrainingError, match='the list train is not what it was at iteration 2'):
+    with pytest.raises(FCNError, match='the list train is not what it was at iteration 2'):
         trainer(tmp_path, root, max_iter=4).train([])
 
 
@@ -141,13 +171,13 @@ def test_a_run_without_a_whole_snapshot_is_not_started_anew(finished, mini, tmp_
 
 def test_no_shorter_manifest_is_taken_for_whole(tmp_path):
     file = tmp_path / MANIFEST
-    write_sealed(file, iteration=4, recent_losses=[1.5, 2.25])
+    write_checksummed(file, iteration=4, recent_losses=[1.5, 2.25])
     whole = file.read_bytes()
-    assert read_sealed(file) == {'iteration': 4, 'recent_losses': [1.5, 2.25]}
+    assert read_checksummed(file) == {'iteration': 4, 'recent_losses': [1.5, 2.25]}
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
         with pytest.raises(SnapshotError, match='missing or damaged'):
-            read_sealed(file)
+            read_checksummed(file)
 
 
 def test_small_files_and_the_log_are_looked_at_as_well(finished, mini, tmp_path, capsys):
@@ -159,8 +189,8 @@ def test_small_files_and_the_log_are_looked_at_as_well(finished, mini, tmp_path,
     (folder / 'run.json').write_text('{}')
     trainer(tmp_path, mini, max_iter=8).train([])
     words = capsys.readouterr().err
-    assert f"{folder / 'run.json'}: missing or damaged; it is written anew" in words
-    assert f"{folder / 'log.jsonl'}: missing or damaged; what can be read of it is kept" in words
+    assert f'{folder / "run.json"}: missing or damaged; it is written anew' in words
+    assert f'{folder / "log.jsonl"}: missing or damaged; what can be read of it is kept' in words
     assert Run(folder).damaged() == []
     assert json.loads((folder / 'run.json').read_text())['settings'] == finished.settings
 
@@ -182,17 +212,33 @@ def test_every_recipe_goes_on_as_if_not_stopped(recipe, name, mini, tmp_path, mo
             if solver.iter == stop:
                 shutil.copytree(part.run.folder, tmp_path / f'killed-{stop}')
                 part._note_stop(15, None)
+
         part._snapshot = stopped
         part.train([])
     part = trainer(tmp_path / 'parts', mini, name, **options)
     part.train([])
-    manifests = [read_sealed(run.run.snapshots()[-1][1] / MANIFEST) for run in (whole, part)]
+    manifests = [read_checksummed(run.run.snapshots()[-1][1] / MANIFEST) for run in (whole, part)]
     for key in ('iteration', 'recent_losses', 'validation', 'data'):
         assert manifests[0][key] == manifests[1][key], key
-    states = [(run.run.snapshots()[-1][1] / 'train_iter_6.solverstate').read_bytes() for run in (whole, part)]
+    states = [
+        (run.run.snapshots()[-1][1] / 'train_iter_6.solverstate').read_bytes()
+        for run in (whole, part)
+    ]
     assert states[0] == states[1]
     ours, other = (dict(read_weights(run.run.weights())) for run in (whole, part))
-    assert all((a == b).all() for layer in ours for a, b in zip(ours[layer], other[layer], strict=True))
-    logs = [[{key: value for key, value in record.items() if key not in ('time', 'images_per_second')}
-             for record in run.run.read_log() if 'event' not in record] for run in (whole, part)]
+    assert all(
+        (a == b).all() for layer in ours for a, b in zip(ours[layer], other[layer], strict=True)
+    )
+    logs = [
+        [
+            {
+                key: value
+                for key, value in record.items()
+                if key not in ('time', 'images_per_second')
+            }
+            for record in run.run.read_log()
+            if 'event' not in record
+        ]
+        for run in (whole, part)
+    ]
     assert logs[0] == logs[1]

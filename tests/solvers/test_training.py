@@ -18,28 +18,29 @@ from conftest import ROOT
 from google.protobuf import text_format
 from small_runs import trainer
 
-from nets import NETS
-from solvers import Run, RunError, TrainingError, solver_prototxt, starting_weights
-from surgery import read_weights, write_weights
-
-TRAINED = [name for name, row in NETS.items() if row.max_iter]
-
-
-@pytest.mark.parametrize('name', TRAINED)
-def test_committed_solvers_are_what_the_recipes_write(name):
-    text = (ROOT / 'solvers' / f'{name}.prototxt').read_text()
-    assert text == solver_prototxt(name), 'run python -m solvers'
-    solver = text_format.Parse(text, caffe_pb2.SolverParameter())
-    assert (ROOT / solver.train_net).is_file()
+from fcn.errors import FCNError, RunError
+from fcn.prototxts import write_prototxts
+from fcn.solvers import Run, solver_prototxt, starting_weights
+from fcn.surgery import read_weights, write_weights
 
 
-@pytest.mark.parametrize(('name', 'base_lr', 'momentum', 'iter_size', 'max_iter'), [
-    ('voc-fcn32s', 1e-10, 0.99, 1, 100_000), ('voc-fcn16s', 1e-12, 0.99, 1, 100_000),
-    ('voc-fcn8s', 1e-14, 0.99, 1, 100_000), ('voc-fcn8s-atonce', 1e-10, 0.99, 1, 300_000),
-    ('voc-fcn-alexnet', 1e-4, 0.9, 20, 100_000), ('pascalcontext-fcn8s', 1e-14, 0.99, 1, 300_000),
-    ('nyud-fcn32s-color-d', 1e-10, 0.99, 1, 300_000), ('nyud-fcn32s-color-hha', 1e-12, 0.99, 1, 300_000),
-    ('siftflow-fcn8s', 1e-12, 0.99, 1, 300_000), ('voc-fcn-alexnet-cvpr', 1e-3, 0.9, 20, 100_000),
-    ('voc-fcn32s-cvpr', 1e-4, 0.9, 20, 100_000), ('voc-fcn-googlenet-cvpr', 5e-5, 0.9, 20, 100_000)])
+@pytest.mark.parametrize(
+    ('name', 'base_lr', 'momentum', 'iter_size', 'max_iter'),
+    [
+        ('voc-fcn32s', 1e-10, 0.99, 1, 100_000),
+        ('voc-fcn16s', 1e-12, 0.99, 1, 100_000),
+        ('voc-fcn8s', 1e-14, 0.99, 1, 100_000),
+        ('voc-fcn8s-atonce', 1e-10, 0.99, 1, 300_000),
+        ('voc-fcn-alexnet', 1e-4, 0.9, 20, 100_000),
+        ('pascalcontext-fcn8s', 1e-14, 0.99, 1, 300_000),
+        ('nyud-fcn32s-color-d', 1e-10, 0.99, 1, 300_000),
+        ('nyud-fcn32s-color-hha', 1e-12, 0.99, 1, 300_000),
+        ('siftflow-fcn8s', 1e-12, 0.99, 1, 300_000),
+        ('voc-fcn-alexnet-cvpr', 1e-3, 0.9, 20, 100_000),
+        ('voc-fcn32s-cvpr', 1e-4, 0.9, 20, 100_000),
+        ('voc-fcn-googlenet-cvpr', 5e-5, 0.9, 20, 100_000),
+    ],
+)
 def test_recipes_are_the_papers(name, base_lr, momentum, iter_size, max_iter):
     solver = text_format.Parse(solver_prototxt(name), caffe_pb2.SolverParameter())
     assert solver.base_lr == pytest.approx(base_lr) and solver.momentum == pytest.approx(momentum)
@@ -49,13 +50,12 @@ def test_recipes_are_the_papers(name, base_lr, momentum, iter_size, max_iter):
 
 def test_plain_caffe_accepts_a_solver_file(mini, tmp_path, monkeypatch):
     """As it stands, from the repository's root, with the data where the net looks for it."""
-    for folder in ('nets', 'solvers', 'data_layers'):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    write_prototxts('mini-fcn32s', tmp_path / 'nets' / 'mini-fcn32s')
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'mini').symlink_to(mini)
     (tmp_path / 'runs' / 'mini-fcn32s').mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    solver = caffe.get_solver('solvers/mini-fcn32s.prototxt')
+    solver = caffe.get_solver('nets/mini-fcn32s/solver.prototxt')
     solver.step(1)
     assert solver.iter == 1 and np.isfinite(solver.net.blobs['loss'].data)
 
@@ -63,11 +63,24 @@ def test_plain_caffe_accepts_a_solver_file(mini, tmp_path, monkeypatch):
 def test_a_run_learns_and_leaves_all_it_says(mini, tmp_path):
     run = trainer(tmp_path, mini, max_iter=40, val_every=20, snapshot_every=10)
     result = run.train([])
-    assert set(result['label']) == {'pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu'}
+    assert set(result['label']) == {
+        'pixel_accuracy',
+        'mean_accuracy',
+        'mean_iu',
+        'frequency_weighted_iu',
+    }
     folder = tmp_path / 'mini-fcn32s'
     assert {file.name for file in folder.iterdir()} == {
-        '.lock', 'run.json', 'train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', 'surgery.txt',
-        'log.jsonl', 'snapshots'}
+        '.lock',
+        'run.json',
+        'train.prototxt',
+        'val.prototxt',
+        'deploy.prototxt',
+        'solver.prototxt',
+        'surgery.txt',
+        'log.jsonl',
+        'snapshots',
+    }
     records = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
     losses = [record['smoothed_loss'] for record in records if 'smoothed_loss' in record]
     assert losses[-1] < losses[0]
@@ -80,15 +93,24 @@ def test_a_run_learns_and_leaves_all_it_says(mini, tmp_path):
 
 def test_going_on_is_as_not_stopping(mini, tmp_path):
     """Two runs, one of them interrupted, end with the same bits."""
+
     def weights(folder, stops):
         for stop in stops:
             run = trainer(folder, mini, max_iter=stop)
             run.train([])
-        return {name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(run.run.weights())}
+        return {
+            name: [np.array(blob) for blob in blobs]
+            for name, blobs in read_weights(run.run.weights())
+        }
+
     whole, parts = weights(tmp_path / 'whole', [6]), weights(tmp_path / 'parts', [4, 6])
     train = (tmp_path / 'parts' / 'mini-fcn32s' / 'train.prototxt').read_text()
-    assert json.loads(text_format.Parse(train, caffe_pb2.NetParameter()).layer[0].python_param.param_str)[
-        'position'] == 4
+    assert (
+        json.loads(
+            text_format.Parse(train, caffe_pb2.NetParameter()).layer[0].python_param.param_str
+        )['position']
+        == 4
+    )
     for name, blobs in whole.items():
         for a, b in zip(blobs, parts[name], strict=True):
             assert (a == b).all(), name
@@ -109,21 +131,26 @@ def test_a_run_is_not_continued_with_other_settings(mini, tmp_path):
 
 
 def test_a_second_process_is_refused(mini, tmp_path):
-    with (trainer(tmp_path, mini).run.open({}, {}),
-          pytest.raises(RunError, match='another process trains here')):
+    with (
+        trainer(tmp_path, mini).run.open({}, {}),
+        pytest.raises(RunError, match='another process trains here'),
+    ):
         trainer(tmp_path, mini).train([])
 
 
 def test_missing_weights_stop_a_run_before_it_learns_nothing(mini, tmp_path):
     model = tmp_path / 'x.caffemodel'
-    from surgery import write_weights
+    from fcn.surgery import write_weights
+
     write_weights(model, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
-    with pytest.raises(TrainingError, match=r'no weights for conv2_1, .*--init-missing'):
+    with pytest.raises(FCNError, match=r'no weights for conv2_1, .*--init-missing'):
         trainer(tmp_path, mini, init_missing=False).train([(model, '')])
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_cause(mini, tmp_path):
-    with pytest.raises(TrainingError, match=r'the loss is (nan|inf) at iteration \d+. The learning rate is too high'):
+    with pytest.raises(
+        FCNError, match=r'the loss is (nan|inf) at iteration \d+. The learning rate is too high'
+    ):
         trainer(tmp_path, mini, base_lr=1e6, max_iter=60).train([])
 
 
@@ -139,6 +166,7 @@ def test_a_signal_during_the_last_validation_ends_it(mini, tmp_path):
     def interrupted(*arguments):
         run._note_stop(signal.SIGTERM, None)
         return validate(*arguments)
+
     run._validate = interrupted
     assert run.train([]) is None
     assert run.run.iteration == 2
@@ -170,9 +198,24 @@ def solving(mini, folder, iterations):
     """The command that trains mini-fcn32s in `folder`, not from a trained classifier but from drawn weights."""
     weights = folder / 'w.caffemodel'
     write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
-    return [sys.executable, 'solve.py', 'mini-fcn32s', '--data', str(mini), '--runs', str(folder),
-            '--weights', str(weights), '--init-missing', '--iterations', str(iterations), '--val-every', '100000',
-            '--base-lr', '1e-9']
+    return [
+        sys.executable,
+        'solve.py',
+        'mini-fcn32s',
+        '--data',
+        str(mini),
+        '--runs',
+        str(folder),
+        '--weights',
+        str(weights),
+        '--init-missing',
+        '--iterations',
+        str(iterations),
+        '--val-every',
+        '100000',
+        '--base-lr',
+        '1e-9',
+    ]
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -205,14 +248,17 @@ def test_missing_parents_are_named_with_all_that_gives_them(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match='starts from nyud-fcn32s-color-hha') as caught:
         starting_weights('nyud-fcn16s-color-hha', Path('runs'))
-    assert ('run `python prepare.py ilsvrc ilsvrc-vgg16` and then `python solve.py nyud-fcn32s-color nyud-fcn32s-hha '
-            'nyud-fcn32s-color-hha`, or') in str(caught.value)
+    assert (
+        'run `python prepare.py ilsvrc ilsvrc-vgg16` and then `python solve.py nyud-fcn32s-color nyud-fcn32s-hha '
+        'nyud-fcn32s-color-hha`, or'
+    ) in str(caught.value)
     (tmp_path / 'weights').mkdir()
     for name in ('nyud-fcn32s-color-heavy', 'nyud-fcn32s-hha-heavy'):
         (tmp_path / 'weights' / f'{name}.caffemodel').touch()
     assert starting_weights('nyud-fcn32s-color-hha', Path('runs')) == [
         (Path('weights/nyud-fcn32s-color-heavy.caffemodel'), 'color'),
-        (Path('weights/nyud-fcn32s-hha-heavy.caffemodel'), 'hha')]
+        (Path('weights/nyud-fcn32s-hha-heavy.caffemodel'), 'hha'),
+    ]
 
 
 def test_a_finished_run_gives_its_memory_back(mini, tmp_path):
@@ -224,6 +270,7 @@ def test_a_finished_run_gives_its_memory_back(mini, tmp_path):
         solver = make(*arguments)
         made.append(weakref.ref(solver))
         return solver
+
     run._solver = recorded
     run.train([])
     gc.collect()

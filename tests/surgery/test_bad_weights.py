@@ -8,8 +8,9 @@ import pytest
 from caffe import NetSpec
 from caffe import layers as L
 
-from surgery import WeightsError, cast, load, read_weights, transplant, write_weights
-from surgery.caffemodel import _bytes_field, _tag, varint
+from fcn.errors import WeightsError
+from fcn.surgery import cast, load, read_weights, transplant, write_weights
+from fcn.surgery.caffemodel import _bytes_field, _tag, varint
 
 DATA = _bytes_field(5, bytes(16))
 
@@ -22,12 +23,26 @@ def shape(*dims):
     return _bytes_field(7, _bytes_field(1, b''.join(map(varint, dims))))
 
 
-@pytest.mark.parametrize('content', [
-    layer(shape(2 ** 63) + DATA), layer(shape(2 ** 64 - 1) + DATA), layer(shape(2, 3) + DATA),
-    layer(shape(1 << 40, 1 << 40) + DATA), layer(_tag(7, 0) + varint(5) + DATA), layer(_tag(5, 0) + varint(1 << 50)),
-    layer(_bytes_field(1, b'x') + DATA), layer(_bytes_field(5, bytes(15))), layer(DATA, b'\xff\xfe'),
-    _bytes_field(100, _tag(1, 0) + varint(1 << 45)), _bytes_field(100, _tag(7, 0) + varint(1 << 45)),
-    layer(shape(*[1] * 33) + _bytes_field(5, bytes(4))), _tag(100, 2) + varint(1 << 62), bytes(100), b'\xff' * 20])
+@pytest.mark.parametrize(
+    'content',
+    [
+        layer(shape(2**63) + DATA),
+        layer(shape(2**64 - 1) + DATA),
+        layer(shape(2, 3) + DATA),
+        layer(shape(1 << 40, 1 << 40) + DATA),
+        layer(_tag(7, 0) + varint(5) + DATA),
+        layer(_tag(5, 0) + varint(1 << 50)),
+        layer(_bytes_field(1, b'x') + DATA),
+        layer(_bytes_field(5, bytes(15))),
+        layer(DATA, b'\xff\xfe'),
+        _bytes_field(100, _tag(1, 0) + varint(1 << 45)),
+        _bytes_field(100, _tag(7, 0) + varint(1 << 45)),
+        layer(shape(*[1] * 33) + _bytes_field(5, bytes(4))),
+        _tag(100, 2) + varint(1 << 62),
+        bytes(100),
+        b'\xff' * 20,
+    ],
+)
 def test_what_does_not_fit_is_damage(content, tmp_path):
     (tmp_path / 'w.caffemodel').write_bytes(content)
     with pytest.raises(WeightsError, match=r'w\.caffemodel: damaged') as caught:
@@ -43,7 +58,9 @@ def test_a_file_that_no_caffe_reads_is_not_read(tmp_path):
 
 
 def test_a_shape_of_many_bytes_is_not_read_to_its_end(tmp_path):
-    (tmp_path / 'w.caffemodel').write_bytes(layer(_bytes_field(7, _bytes_field(1, b'\1' * (100 << 20)))))
+    (tmp_path / 'w.caffemodel').write_bytes(
+        layer(_bytes_field(7, _bytes_field(1, b'\1' * (100 << 20))))
+    )
     tracemalloc.start()
     with pytest.raises(WeightsError, match='a blob of more than 32 axes'):
         list(read_weights(tmp_path / 'w.caffemodel'))

@@ -14,8 +14,9 @@ from google.protobuf import text_format
 from scipy.ndimage import maximum_filter
 from scipy.signal import correlate
 
-from nets import deploy_net, find
-from surgery import RarefyError, inside, interlace, rarefy, read_spec, shift_and_stitch, subsampling, until
+from fcn.errors import FCNError
+from fcn.nets import deploy_net, find
+from fcn.surgery import inside, interlace, rarefy, read_spec, shift_and_stitch, subsampling, until
 
 TOLERANCE = 1e-5  # of the largest
 
@@ -34,7 +35,11 @@ def loaded(spec, like=None, seed=3):
     for name, blobs in net.params.items():
         for index, blob in enumerate(blobs):
             fan_in = blobs[0].data[0].size
-            blob.data[...] = like.params[name][index].data if like else rng.normal(0, fan_in ** -0.5, blob.data.shape)
+            blob.data[...] = (
+                like.params[name][index].data
+                if like
+                else rng.normal(0, fan_in**-0.5, blob.data.shape)
+            )
     return net
 
 
@@ -97,8 +102,9 @@ def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool
     more = 12 if batch else 0 if 'pool1' in layers else 1
     for part, side in zip((rows, columns), result.shape[1:], strict=True):
         assert part.stop <= side <= part.stop + more
-    np.testing.assert_allclose(result[:, rows, columns], stitched[:, rows, columns],
-                               atol=TOLERANCE * abs(stitched).max())
+    np.testing.assert_allclose(
+        result[:, rows, columns], stitched[:, rows, columns], atol=TOLERANCE * abs(stitched).max()
+    )
 
 
 @pytest.mark.parametrize('batch', [False, True])
@@ -106,7 +112,9 @@ def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool
 def test_a_padded_net_is_its_shifted_runs_inside_and_not_at_the_border(layers, batch):
     result, stitched, box = both_ways(tiny(padded=True), layers, batch, 95, 90)
     assert all(part.stop - part.start >= 3 for part in box)
-    difference = abs(result - stitched[:, :result.shape[1], :result.shape[2]]) / abs(stitched).max()
+    difference = (
+        abs(result - stitched[:, : result.shape[1], : result.shape[2]]) / abs(stitched).max()
+    )
     assert difference[:, *box].max() < TOLERANCE
     assert difference.max() > 100 * TOLERANCE
 
@@ -118,15 +126,20 @@ def test_a_dilated_pooling_and_convolution_are_scipys():
     run(net, image_of(3, 60, 64))
     joined = net.blobs['joined'].data[0]
     # pool1 and conv2 had strides of 2 and 3, so pool2's neighbours lie 6 apart.
-    footprint = np.zeros((13, 13), bool)
-    footprint[::6, ::6] = True
-    expected = np.stack([maximum_filter(plane, footprint=footprint)[6:-6, 6:-6] for plane in joined])
+    estimate = np.zeros((13, 13), bool)
+    estimate[::6, ::6] = True
+    expected = np.stack([maximum_filter(plane, estimate=estimate)[6:-6, 6:-6] for plane in joined])
     np.testing.assert_array_equal(net.blobs['pool2'].data[0], expected)
     # And pool2's of 2 makes 12 of it.
     weights, bias = (blob.data for blob in net.params['conv3'])
     rarefied = np.zeros((*weights.shape[:2], 13, 13))
     rarefied[:, :, ::12, ::12] = weights
-    expected = np.stack([correlate(expected, kernel, 'valid')[0] + b for kernel, b in zip(rarefied, bias, strict=True)])
+    expected = np.stack(
+        [
+            correlate(expected, kernel, 'valid')[0] + b
+            for kernel, b in zip(rarefied, bias, strict=True)
+        ]
+    )
     np.testing.assert_allclose(net.blobs['conv3'].data[0], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -134,16 +147,23 @@ def test_interlacing_undoes_the_removal_layer_by_layer():
     dense = np.arange(2 * 1 * 12 * 6).reshape(2, 1, 12, 6)
 
     def versions(batch, height, width):
-        return np.concatenate([batch[:, :, y::height, x::width] for y in range(height) for x in range(width)])
+        return np.concatenate(
+            [batch[:, :, y::height, x::width] for y in range(height) for x in range(width)]
+        )
+
     batch = versions(versions(dense, 2, 3), 3, 1)
     assert batch.shape == (36, 1, 2, 2)
     assert (interlace(batch, [(2, 3), (3, 1)]) == dense).all()
 
 
-@pytest.mark.parametrize(('name', 'layers', 'side'), [
-    ('mini-fcn32s', ['pool4', 'pool5'], 190),
-    pytest.param('voc-fcn-alexnet', ['pool5'], 240, marks=pytest.mark.slow),
-    pytest.param('voc-fcn32s', ['pool4', 'pool5'], 240, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ('name', 'layers', 'side'),
+    [
+        ('mini-fcn32s', ['pool4', 'pool5'], 190),
+        pytest.param('voc-fcn-alexnet', ['pool5'], 240, marks=pytest.mark.slow),
+        pytest.param('voc-fcn32s', ['pool4', 'pool5'], 240, marks=pytest.mark.slow),
+    ],
+)
 def test_the_nets_of_the_paper(name, layers, side):
     spec = until(parsed(deploy_net(find(name))), 'score_fr')
     factor = 2 ** len(layers)
@@ -154,25 +174,48 @@ def test_the_nets_of_the_paper(name, layers, side):
         result = run(loaded(rarefy(spec, layers, batch), net), image)
         result = interlace(result, [(2, 2)] * len(layers))[0] if batch else result[0]
         box = (slice(None), *inside(spec, 'score_fr', image.shape[1:], factor, batch))
-        np.testing.assert_allclose(result[box], stitched[box], atol=TOLERANCE * abs(stitched[box]).max())
+        np.testing.assert_allclose(
+            result[box], stitched[box], atol=TOLERANCE * abs(stitched[box]).max()
+        )
 
 
-@pytest.mark.parametrize(('layers', 'message'), [
-    (['pool1'], 'conv2 subsamples what pool1 .* name conv2 too'),
-    (['norm1'], 'norm1: no layer of the net that subsamples; those are pool1, conv2, pool2'),
-    (['pool9', 'pool2'], 'pool9: no layer')])
+@pytest.mark.parametrize(
+    ('layers', 'message'),
+    [
+        (['pool1'], 'conv2 subsamples what pool1 .* name conv2 too'),
+        (['norm1'], 'norm1: no layer of the net that subsamples; those are pool1, conv2, pool2'),
+        (['pool9', 'pool2'], 'pool9: no layer'),
+    ],
+)
 def test_a_choice_of_layers_that_cannot_be_is_refused(layers, message):
-    with pytest.raises(RarefyError, match=message):
+    with pytest.raises(FCNError, match=message):
         rarefy(tiny(), layers)
 
 
-@pytest.mark.parametrize(('top', 'message'), [
-    (lambda n: L.InnerProduct(n.score, num_output=2), 'last is fully connected .* cast the net first'),
-    (lambda n: L.Deconvolution(n.score, convolution_param=dict(num_output=2, kernel_size=4, stride=2)),
-     r'last \(Deconvolution\) cannot be dilated'),
-    (lambda n: L.Pooling(n.score, pool=P.Pooling.AVE, global_pooling=True), 'last: only plain maximum and average'),
-    (lambda n: L.LRN(n.score, norm_region=P.LRN.WITHIN_CHANNEL), r'last \(LRN\) cannot'),
-    (lambda n: L.Eltwise(n.score, n.data), r'last \(Eltwise\) joins what is dilated with what is not')])
+@pytest.mark.parametrize(
+    ('top', 'message'),
+    [
+        (
+            lambda n: L.InnerProduct(n.score, num_output=2),
+            'last is fully connected .* cast the net first',
+        ),
+        (
+            lambda n: L.Deconvolution(
+                n.score, convolution_param=dict(num_output=2, kernel_size=4, stride=2)
+            ),
+            r'last \(Deconvolution\) cannot be dilated',
+        ),
+        (
+            lambda n: L.Pooling(n.score, pool=P.Pooling.AVE, global_pooling=True),
+            'last: only plain maximum and average',
+        ),
+        (lambda n: L.LRN(n.score, norm_region=P.LRN.WITHIN_CHANNEL), r'last \(LRN\) cannot'),
+        (
+            lambda n: L.Eltwise(n.score, n.data),
+            r'last \(Eltwise\) joins what is dilated with what is not',
+        ),
+    ],
+)
 def test_what_cannot_be_dilated_is_refused_by_name(top, message):
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 40, 40])))
@@ -180,34 +223,40 @@ def test_what_cannot_be_dilated_is_refused_by_name(top, message):
     n.score = conv(n.pool1, 3, 1)
     n.last = top(n)
     spec = parsed(n)
-    with pytest.raises(RarefyError, match=message):
+    with pytest.raises(FCNError, match=message):
         rarefy(spec)
     assert [layer.name for layer in until(spec, 'score').layer] == ['data', 'pool1', 'score']
     assert not subsampling(rarefy(until(spec, 'score')))
 
 
-@pytest.mark.parametrize(('sizes', 'message'), [
-    (dict(kernel_size=2**32 - 1, stride=2), 'pool1: a window'), (dict(kernel_size=2, stride=2**31), 'pool1: a window'),
-    (dict(kernel_size=2, stride=0), 'pool1: a window'), (dict(kernel_size=2, stride=4096), 'pool2: .* lie 8192 apart'),
-    (dict(kernel_size=2000, stride=2), 'pool2: a window of 4000000 cells')])
+@pytest.mark.parametrize(
+    ('sizes', 'message'),
+    [
+        (dict(kernel_size=2**32 - 1, stride=2), 'pool1: a window'),
+        (dict(kernel_size=2, stride=2**31), 'pool1: a window'),
+        (dict(kernel_size=2, stride=0), 'pool1: a window'),
+        (dict(kernel_size=2, stride=4096), 'pool2: .* lie 8192 apart'),
+        (dict(kernel_size=2000, stride=2), 'pool2: a window of 4000000 cells'),
+    ],
+)
 def test_numbers_that_no_net_has_are_refused(sizes, message):
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 40, 40])))
     n.pool1 = L.Pooling(n.data, **sizes)
     n.pool2 = L.Pooling(n.pool1, kernel_size=sizes['kernel_size'], stride=2)
-    with pytest.raises(RarefyError, match=message):
+    with pytest.raises(FCNError, match=message):
         rarefy(parsed(n))
 
 
 def test_an_image_without_a_cell_that_can_be_compared_is_refused():
     spec = tiny(padded=True)
-    with pytest.raises(RarefyError, match='at least') as refused:
+    with pytest.raises(FCNError, match='at least') as refused:
         inside(spec, 'score', (20, 20), 2)
     side = int(str(refused.value).split('at least ')[1].split()[0])
     assert all(part.start < part.stop for part in inside(spec, 'score', (side, side), 2))
     spec.layer[1].convolution_param.ClearField('kernel_size')
     spec.layer[1].convolution_param.kernel_h, spec.layer[1].convolution_param.kernel_w = 3, 5
-    with pytest.raises(RarefyError, match='conv1: windows of unequal height and width'):
+    with pytest.raises(FCNError, match='conv1: windows of unequal height and width'):
         inside(spec, 'score', (200, 200), 2)
 
 
@@ -224,24 +273,44 @@ def test_windows_of_unequal_height_and_width_are_removed():
     dense = run(loaded(rarefy(spec), net), image)[0]
     for shift in (0, 1):
         rows = run(net, image[:, shift:])[0]
-        np.testing.assert_allclose(dense[:, shift::2], rows[:, :len(dense[0, shift::2])], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            dense[:, shift::2], rows[:, : len(dense[0, shift::2])], rtol=1e-4, atol=1e-5
+        )
     batch = interlace(run(loaded(rarefy(spec, batch=True), net), image), [(2, 1)])[0]
-    np.testing.assert_allclose(batch, dense[:, :batch.shape[1]], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(batch, dense[:, : batch.shape[1]], rtol=1e-4, atol=1e-5)
 
 
 def test_command(tmp_path, command):
     out = tmp_path / 'rare.prototxt'
-    done = command('-m', 'surgery', 'rarefy', 'mini-fcn32s', out, '--top', 'score_fr', '--layers', 'pool4,pool5')
+    done = command(
+        '-m',
+        'surgery',
+        'rarefy',
+        'mini-fcn32s',
+        out,
+        '--top',
+        'score_fr',
+        '--layers',
+        'pool4,pool5',
+    )
     assert done.returncode == 0 and done.stderr == ''
     assert done.stdout.splitlines() == ['    stride 1  pool4, pool5', str(out)]
     assert list(subsampling(read_spec(out))) == ['pool1', 'pool2', 'pool3']
     for arguments, message in (
-            (['mini-fcn32s', out], 'upscore (Deconvolution) cannot be dilated; end the net before it (--top)'),
-            (['mini-fcn32s', out, '--layers', 'pool4'], 'pool5 subsamples what pool4'),
-            (['mini-fcn32s', out, '--top', 'scores'], 'scores: no blob of the net; its last is score'),
-            ([out, out], 'would overwrite'),
-            ([tmp_path / 'none.prototxt', out], 'none.prototxt: no such file')):
+        (
+            ['mini-fcn32s', out],
+            'upscore (Deconvolution) cannot be dilated; end the net before it (--top)',
+        ),
+        (['mini-fcn32s', out, '--layers', 'pool4'], 'pool5 subsamples what pool4'),
+        (['mini-fcn32s', out, '--top', 'scores'], 'scores: no blob of the net; its last is score'),
+        ([out, out], 'would overwrite'),
+        ([tmp_path / 'none.prototxt', out], 'none.prototxt: no such file'),
+    ):
         before = out.read_text()
         refused = command('-m', 'surgery', 'rarefy', *arguments)
-        assert refused.returncode == 2 and message in refused.stderr and refused.stderr.count('\n') == 1
+        assert (
+            refused.returncode == 2
+            and message in refused.stderr
+            and refused.stderr.count('\n') == 1
+        )
         assert out.read_text() == before

@@ -9,13 +9,14 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from scipy.ndimage import zoom
 
-from data_layers import VOC
-from nets import FOLDER
-from surgery import (
-    WeightsError,
+from fcn.data_layers import VOC
+from fcn.engine import net_of
+from fcn.errors import WeightsError
+from fcn.nets import deploy_net, find
+from fcn.surgery import (
     bilinear,
     cast,
-    cast_net,
+    convolutionalize,
     interp,
     read_spec,
     read_weights,
@@ -36,7 +37,9 @@ def make_net(path, build, shape, phase=caffe.TEST):
 
 def classifier(n):
     """Convolution, pooling and two fully connected layers, nothing padded: stride 2, field 21."""
-    filler = dict(weight_filler=dict(type='gaussian', std=0.2), bias_filler=dict(type='gaussian', std=0.2))
+    filler = dict(
+        weight_filler=dict(type='gaussian', std=0.2), bias_filler=dict(type='gaussian', std=0.2)
+    )
     n.conv1 = L.Convolution(n.data, num_output=4, kernel_size=4, **filler)
     n.relu1 = L.ReLU(n.conv1, in_place=True)
     n.pool1 = L.Pooling(n.relu1, kernel_size=2, stride=2)
@@ -52,7 +55,7 @@ def small(tmp_path):
 
 
 def test_a_cast_classifier_gives_each_cell_what_the_classifier_gives_its_crop(small, tmp_path):
-    spec = cast_net(small, read_spec(tmp_path / 'small.prototxt'))
+    spec = convolutionalize(small, read_spec(tmp_path / 'small.prototxt'))
     (tmp_path / 'cast.prototxt').write_text(text_format.MessageToString(spec))
     save(small, tmp_path / 'small.caffemodel')
     net = caffe.Net(str(tmp_path / 'cast.prototxt'), caffe.TEST)
@@ -65,8 +68,10 @@ def test_a_cast_classifier_gives_each_cell_what_the_classifier_gives_its_crop(sm
     assert cells.shape[1:] == (6, 9)
     for y in range(6):
         for x in range(9):
-            small.blobs['data'].data[0] = image[:, 2 * y:2 * y + 21, 2 * x:2 * x + 19]
-            np.testing.assert_allclose(cells[:, y, x], small.forward()['fc8'][0], rtol=1e-4, atol=1e-5)
+            small.blobs['data'].data[0] = image[:, 2 * y : 2 * y + 21, 2 * x : 2 * x + 19]
+            np.testing.assert_allclose(
+                cells[:, y, x], small.forward()['fc8'][0], rtol=1e-4, atol=1e-5
+            )
 
 
 def test_cast_reshapes_and_refuses_what_does_not_fit():
@@ -84,8 +89,13 @@ def test_cast_reshapes_and_refuses_what_does_not_fit():
 @pytest.mark.parametrize('factor', [2, 4, 8, 16, 32])
 def test_bilinear_deconvolution_of_a_ramp_is_scipys_interpolation(factor, tmp_path):
     def build(n):
-        n.up = L.Deconvolution(n.data, convolution_param=dict(
-            num_output=3, kernel_size=2 * factor, stride=factor, bias_term=False))
+        n.up = L.Deconvolution(
+            n.data,
+            convolution_param=dict(
+                num_output=3, kernel_size=2 * factor, stride=factor, bias_term=False
+            ),
+        )
+
     net = make_net(tmp_path / 'up.prototxt', build, (1, 3, 6, 7))
     interp(net, ['up'])
     rng = np.random.default_rng(0)
@@ -95,7 +105,7 @@ def test_bilinear_deconvolution_of_a_ramp_is_scipys_interpolation(factor, tmp_pa
     up = net.forward()['up'][0]
     # Centres of the fine cells; the kernel reaches half a coarse cell past each side.
     expected = zoom(ramps, (1, factor, factor), order=1, grid_mode=True, mode='nearest')
-    crop = up[:, factor // 2:factor // 2 + 6 * factor, factor // 2:factor // 2 + 7 * factor]
+    crop = up[:, factor // 2 : factor // 2 + 6 * factor, factor // 2 : factor // 2 + 7 * factor]
     inside = (slice(None), slice(factor, -factor), slice(factor, -factor))
     np.testing.assert_allclose(crop[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
@@ -105,28 +115,40 @@ def test_bilinear_is_symmetric_and_keeps_the_sum(size):
     kernel = bilinear(size)
     factor = (size + 1) // 2
     assert np.allclose(kernel, kernel[::-1, ::-1]) and np.allclose(kernel, kernel.T)
-    assert kernel.sum() == pytest.approx(factor ** 2, rel=1e-4)
+    assert kernel.sum() == pytest.approx(factor**2, rel=1e-4)
 
 
 def test_interp_refuses_a_layer_that_mixes_channels(tmp_path):
     def build(n):
-        n.up = L.Deconvolution(n.data, convolution_param=dict(
-            num_output=4, kernel_size=4, stride=2, bias_term=False))
+        n.up = L.Deconvolution(
+            n.data, convolution_param=dict(num_output=4, kernel_size=4, stride=2, bias_term=False)
+        )
+
     with pytest.raises(WeightsError, match='cannot interpolate'):
         interp(make_net(tmp_path / 'up.prototxt', build, (1, 3, 4, 4)), ['up'])
 
 
 def test_start_names_every_layer_once_and_fills_it(tmp_path):
-    net = caffe.Net(str(FOLDER / 'mini-fcn8s' / 'deploy.prototxt'), caffe.TEST)
-    weights = [('conv1_1', [np.ones((16, 3, 3, 3), np.float32), np.ones(16, np.float32)]),
-               ('fc6', [np.ones((128, 96 * 16), np.float32), np.ones(128, np.float32)]),
-               ('fc8', [np.ones((7, 128), np.float32)])]
+    net = net_of(deploy_net(find('mini-fcn8s')))
+    weights = [
+        ('conv1_1', [np.ones((16, 3, 3, 3), np.float32), np.ones(16, np.float32)]),
+        ('fc6', [np.ones((128, 96 * 16), np.float32), np.ones(128, np.float32)]),
+        ('fc8', [np.ones((7, 128), np.float32)]),
+    ]
     report = start(net, [(weights, '')])
     assert (report.copied, report.cast, report.left) == (['conv1_1'], ['fc6'], ['fc8'])
     assert report.interpolated == ['upscore2', 'upscore_pool4', 'upscore8']
     assert report.zero == ['score_fr', 'score_pool4', 'score_pool3']
-    assert report.missing == ['conv2_1', 'conv3_1', 'conv3_2', 'conv4_1', 'conv4_2', 'conv5_1', 'conv5_2',
-                              'fc7']
+    assert report.missing == [
+        'conv2_1',
+        'conv3_1',
+        'conv3_2',
+        'conv4_1',
+        'conv4_2',
+        'conv5_1',
+        'conv5_2',
+        'fc7',
+    ]
     assert 'WARNING: no weights for conv2_1, conv3_1, conv3_2, ' in str(report)
     named = [name for names in vars(report).values() for name in names]
     assert sorted(named) == sorted([*net.params, 'fc8'])
@@ -137,14 +159,16 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
 
 
 def test_init_missing_is_seeded_gaussian():
-    nets = [caffe.Net(str(FOLDER / 'mini-fcn32s' / 'deploy.prototxt'), caffe.TEST) for _ in range(3)]
+    nets = [net_of(deploy_net(find('mini-fcn32s'))) for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         report = start(net, [], init_missing=True, seed=seed)
         assert report.drawn[:2] == ['conv1_1', 'conv2_1'] and not report.missing
     first, same, other = (net.params['conv5_1'][0].data for net in nets)
     assert (first == same).all() and (first != other).any()
     assert first.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
-    assert not nets[0].params['conv5_1'][1].data.any() and not nets[0].params['score_fr'][0].data.any()
+    assert (
+        not nets[0].params['conv5_1'][1].data.any() and not nets[0].params['score_fr'][0].data.any()
+    )
 
 
 def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
@@ -157,7 +181,7 @@ def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
         read_spec(path)
     path.write_text('layer { name: "data" type: "Input" top: "data" }')
     with pytest.raises(WeightsError, match='no InnerProduct'):
-        cast_net(small, read_spec(path))
+        convolutionalize(small, read_spec(path))
 
 
 def test_a_name_that_comes_twice_is_refused(small):
@@ -170,14 +194,21 @@ def test_suffix_names_the_stream(tmp_path):
     def build(n):
         n.conv1color = L.Convolution(n.data, num_output=2, kernel_size=1)
         n.conv1hha = L.Convolution(n.data, num_output=2, kernel_size=1)
+
     net = make_net(tmp_path / 'two.prototxt', build, (1, 3, 4, 4))
-    report = transplant(net, [('conv1', [np.full((2, 3, 1, 1), 7, np.float32), np.zeros(2, np.float32)])], 'hha')
+    report = transplant(
+        net, [('conv1', [np.full((2, 3, 1, 1), 7, np.float32), np.zeros(2, np.float32)])], 'hha'
+    )
     assert (report.copied, report.missing) == (['conv1hha'], ['conv1color'])
-    assert (net.params['conv1hha'][0].data == 7).all() and not net.params['conv1color'][0].data.any()
+    assert (net.params['conv1hha'][0].data == 7).all() and not net.params['conv1color'][
+        0
+    ].data.any()
 
 
 def test_a_shared_name_with_other_shapes_is_refused(small):
-    with pytest.raises(WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"):
+    with pytest.raises(
+        WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"
+    ):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32), np.zeros(6, np.float32)])])
     with pytest.raises(WeightsError, match="fc6's 1 arrays of weights do not fit the 2"):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32)])])
@@ -192,9 +223,13 @@ def test_files_go_round_through_caffe_and_back(small, tmp_path):
     for name, blobs in small.params.items():
         for mine, blob in zip(again.params[name], blobs, strict=True):
             assert (mine.data == blob.data).all()
-    for (name, blobs), (other, others) in zip(read_weights(ours), read_weights(caffes), strict=True):
+    for (name, blobs), (other, others) in zip(
+        read_weights(ours), read_weights(caffes), strict=True
+    ):
         assert name == other
-        assert all((a == b).all() and a.shape == b.shape for a, b in zip(blobs, others, strict=True))
+        assert all(
+            (a == b).all() and a.shape == b.shape for a, b in zip(blobs, others, strict=True)
+        )
 
 
 def test_old_caffemodels_are_read(tmp_path):
@@ -215,15 +250,27 @@ def test_a_bad_caffemodel_is_named(damage, small, tmp_path):
         save(small, path)
         path.write_bytes(path.read_bytes()[:-100])
     elif damage != 'missing':
-        path.write_bytes({'empty': b'', 'text': b'<!DOCTYPE html>' * 9, 'hdf5': b'\x89HDF\r\n\x1a\n' * 9,
-                          'no weights': caffe_pb2.NetParameter(name='x').SerializeToString()}[damage])
+        path.write_bytes(
+            {
+                'empty': b'',
+                'text': b'<!DOCTYPE html>' * 9,
+                'hdf5': b'\x89HDF\r\n\x1a\n' * 9,
+                'no weights': caffe_pb2.NetParameter(name='x').SerializeToString(),
+            }[damage]
+        )
     with pytest.raises(WeightsError, match=r'bad\.caffemodel: '):
         list(read_weights(path))
 
 
 def test_a_truncated_file_is_noticed_at_every_length(tmp_path):
     path = tmp_path / 'w.caffemodel'
-    write_weights(path, [('a', 'Convolution', [np.ones((2, 2), np.float32)]), ('b', 'Scale', [np.ones(3, np.float32)])])
+    write_weights(
+        path,
+        [
+            ('a', 'Convolution', [np.ones((2, 2), np.float32)]),
+            ('b', 'Scale', [np.ones(3, np.float32)]),
+        ],
+    )
     whole = path.read_bytes()
     count = len(list(read_weights(path)))
     for length in range(len(whole)):
@@ -241,6 +288,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     def layers():
         yield 'a', 'Convolution', [np.ones(4, np.float32)]
         raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         write_weights(path, layers())
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
@@ -248,15 +296,25 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
 
 def test_commands(tmp_path, small, command):
     save(small, tmp_path / 'small.caffemodel')
-    result = command('-m', 'surgery', 'cast', tmp_path / 'small.prototxt', tmp_path / 'small.caffemodel',
-                     tmp_path / 'full')
+    result = command(
+        '-m',
+        'surgery',
+        'cast',
+        tmp_path / 'small.prototxt',
+        tmp_path / 'small.caffemodel',
+        tmp_path / 'full',
+    )
     assert result.returncode == 0, result.stderr
-    assert (tmp_path / 'full.prototxt').is_file() and list(read_weights(tmp_path / 'full.caffemodel'))
+    assert (tmp_path / 'full.prototxt').is_file() and list(
+        read_weights(tmp_path / 'full.caffemodel')
+    )
     missing = command('-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel')
     assert missing.returncode == 2 and 'not written' in missing.stderr
     assert 'WARNING: no weights for conv1_1' in missing.stdout
     assert not (tmp_path / 'init.caffemodel').exists()
-    drawn = command('-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel', '--init-missing')
+    drawn = command(
+        '-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel', '--init-missing'
+    )
     assert drawn.returncode == 0 and len(list(read_weights(tmp_path / 'init.caffemodel'))) == 12
     assert drawn.stderr == ''
 
@@ -265,10 +323,12 @@ def test_real_googlenet_keeps_its_top_1_when_cast(shared, tmp_path):
     """On 224×224 crops of real photos the cast net is the classifier, and what it sees is what is there."""
     weights = shared('weights/bvlc_googlenet.caffemodel')
     photos = VOC(shared('data/voc'), 'seg11valid')
-    deploy = FOLDER / 'ilsvrc-googlenet' / 'deploy.prototxt'
-    net = caffe.Net(str(deploy), caffe.TEST)
+    deploy = deploy_net(find('ilsvrc-googlenet')).to_proto()
+    net = net_of(deploy)
     assert not transplant(net, read_weights(weights)).missing
-    (tmp_path / 'cast.prototxt').write_text(text_format.MessageToString(cast_net(net, read_spec(deploy))))
+    (tmp_path / 'cast.prototxt').write_text(
+        text_format.MessageToString(convolutionalize(net, deploy))
+    )
     full = caffe.Net(str(tmp_path / 'cast.prototxt'), caffe.TEST)
     report = transplant(full, read_weights(weights))
     assert report.cast == ['loss3/classifier']
@@ -278,15 +338,19 @@ def test_real_googlenet_keeps_its_top_1_when_cast(shared, tmp_path):
         if min(image.shape[:2]) < 224:
             continue
         top, left = (image.shape[0] - 224) // 2, (image.shape[1] - 224) // 2
-        blob = VOC.inputs['data'].blob(image[top:top + 224, left:left + 224])
+        blob = VOC.inputs['data'].blob(image[top : top + 224, left : left + 224])
         net.blobs['data'].data[0] = full.blobs['data'].data[0] = blob
         flat, spatial = net.forward()['prob'][0], full.forward()['prob'][0]
         assert spatial.shape == (1000, 1, 1)
         assert flat.argmax() == spatial[:, 0, 0].argmax()
         np.testing.assert_allclose(flat, spatial[:, 0, 0], atol=1e-5)
         # ILSVRC's synsets in order: birds, dogs and cats have runs of their own.
-        runs = {3: [*range(7, 24), *range(80, 101), *range(127, 147)], 8: range(281, 286), 12: range(151, 269)}
-        classes = set(np.unique(label[top:top + 224, left:left + 224])) & set(runs)
+        runs = {
+            3: [*range(7, 24), *range(80, 101), *range(127, 147)],
+            8: range(281, 286),
+            12: range(151, 269),
+        }
+        classes = set(np.unique(label[top : top + 224, left : left + 224])) & set(runs)
         if len(classes) == 1:
             total += 1
             right += int(flat.argmax()) in runs[classes.pop()]

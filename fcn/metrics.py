@@ -1,0 +1,69 @@
+"""The four metrics of section 5, from a confusion matrix of pixel counts."""
+
+import numpy as np
+
+METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu')
+
+
+def confusion(truth, prediction, classes):
+    """classes×classes int64 counts, rows true and columns predicted, of two integer
+    arrays of one shape. Pixels whose truth is no class (255, void) do not count."""
+    truth = truth.ravel().astype(np.int64)
+    known = (truth >= 0) & (truth < classes)
+    cells = truth[known] * classes + prediction.ravel()[known]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_iou(matrix):
+    """Intersection over union of each class; NaN for one neither true nor predicted anywhere."""
+    hits = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - hits
+    return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
+
+
+def metrics(matrix, drop_absent=False):
+    """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, as fractions.
+
+    A class absent from the truth has no accuracy and leaves that mean. It stays in
+    the mean IU, with 0, once it is predicted, unless such classes are dropped, as is the
+    custom for SIFT Flow. NaN where no pixel counts.
+    """
+    hits, truth = np.diag(matrix), matrix.sum(1)
+    total, present = truth.sum(), truth > 0
+    if total == 0:
+        return dict.fromkeys(METRICS, np.nan)
+    iou = class_iou(matrix)
+    return {
+        'pixel_accuracy': float(hits.sum() / total),
+        'mean_accuracy': float((hits[present] / truth[present]).mean()),
+        'mean_iu': float(np.nanmean(iou[present] if drop_absent else iou)),
+        'frequency_weighted_iu': float((truth[present] * iou[present]).sum() / total),
+    }
+
+
+def or_none(values):
+    """{name: number} with None for what is not a number, which JSON has no word for."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def format_metrics(values):
+    """The four metrics in percent, on one line."""
+    if np.isnan(values['pixel_accuracy']):
+        return 'no pixel of the truth has a class'
+    return '   '.join(
+        f'{name.replace("_", " ")} {100 * value:.1f}' for name, value in values.items()
+    )
+
+
+def format_results(results):
+    """{label: metrics} on one line: all of the first label's, the pixel accuracy of others."""
+    (_, first), *others = results.items()
+    return '   '.join(
+        [
+            format_metrics(first),
+            *(
+                f'{label} pixel accuracy {100 * values["pixel_accuracy"]:.1f}'
+                for label, values in others
+            ),
+        ]
+    )

@@ -1,0 +1,27 @@
+"""Text for people: short lists, safe file names, sizes."""
+
+from collections.abc import Iterable
+
+
+def few(names: Iterable[object], maximum: int = 6) -> str:
+    """Return the names in one line, only the first of them if there are more than `maximum`."""
+    names = list(map(str, names))
+    more = f' and {len(names) - maximum} more' if len(names) > maximum else ''
+    return ', '.join(names[:maximum]) + more
+
+
+def printable(text: object) -> str:
+    """Return `text` in one line: control characters, as names of files may hold, are escaped."""
+    return ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
+def shortened(text: str, maximum: int = 900) -> str:
+    """Return the beginning and the end of a text longer than `maximum` characters."""
+    if len(text) <= maximum:
+        return text
+    return f'{text[: maximum // 2]} … {text[-maximum // 2 :]}'
+
+
+def gigabytes(count: float) -> str:
+    """Return a number of bytes as text, in gigabytes."""
+    return f'{count / 1e9:.1f} GB' if count < 1e10 else f'{count / 1e9:,.0f} GB'

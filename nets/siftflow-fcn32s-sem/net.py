@@ -1,5 +1,0 @@
-"""Writes the prototxts of siftflow-fcn32s-sem beside this file: its row in nets/table.py says what it is."""
-
-from nets import write_net
-
-write_net(__file__)

@@ -1,0 +1,102 @@
+"""Short forms of the proofs that no run is lost: kills and a failing disk."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcn.solvers import Run
+from fcn.surgery import write_weights
+from tests.robustness import faults, kills
+from tests.robustness.setting import Setting
+
+
+@pytest.fixture(scope='module')
+def setting(tmp_path_factory):
+    return Setting(
+        tmp_path_factory.mktemp('setting'), nets=['mini-vgg', 'mini-fcn32s'], iterations=20
+    )
+
+
+@pytest.mark.parametrize(('name', 'after'), [('mini-vgg', 0.3), ('mini-fcn32s', 0.1)])
+def test_a_killed_run_ends_as_one_never_killed(setting, tmp_path, name, after):
+    kills.kill_once(setting, name, tmp_path, after)
+    process = setting.solve(name, tmp_path)
+    words, _ = process.communicate()
+    assert process.returncode == 0, words
+    assert setting.differences(name, tmp_path) == []
+
+
+def test_the_comparison_sees_a_difference(setting, tmp_path):
+    """A proof must be able to fail."""
+    run = tmp_path / 'mini-fcn32s'
+    shutil.copytree(setting.reference / 'mini-fcn32s', run)
+    assert setting.differences('mini-fcn32s', tmp_path) == []
+    lines = (run / 'log.jsonl').read_text().splitlines()
+    last = json.loads(lines[-1])
+    last['validation_loss'] += 1e-9
+    (run / 'log.jsonl').write_text('\n'.join([*lines[:-1], json.dumps(last)]) + '\n')
+    weights = run / 'snapshots' / 'iter_00000020' / 'train_iter_20.caffemodel'
+    write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
+    assert setting.differences('mini-fcn32s', tmp_path) == ["iter_00000020's weights", 'the log']
+
+
+@pytest.mark.skipif(
+    not shutil.which('cc'), reason='needs a C compiler, for the library that lets the disk fail'
+)
+@pytest.mark.parametrize(('error', 'share'), [('ENOSPC', 0.5), ('EIO', 0.7), ('EACCES', 0.05)])
+def test_a_failing_disk_ends_a_run_clearly(setting, tmp_path, error, share):
+    disk = faults.Disk(tmp_path)
+    setting.solve(
+        faults.NET, tmp_path / 'counted', **disk.failing(tmp_path / 'counted')
+    ).communicate()
+    assert disk.uses > 100
+    noticed, wrong = faults.fail_once(
+        setting, disk, tmp_path / 'runs', int(disk.uses * share), error
+    )
+    assert noticed and not wrong
+
+
+def test_a_terminal_that_closes_leaves_a_snapshot(setting, tmp_path):
+    """Nothing can be printed to it any more."""
+    try:
+        ours, terminal = pty.openpty()
+    except OSError as error:
+        pytest.skip(f'needs a terminal: {error}')
+    command = setting.command('mini-fcn32s', tmp_path, iterations=100_000)
+    with subprocess.Popen(
+        command,
+        cwd=setting.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        while not (tmp_path / 'mini-fcn32s' / 'log.jsonl').exists() and process.poll() is None:
+            time.sleep(0.01)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        process.wait(timeout=30)
+    assert process.returncode == 130
+    assert Run(tmp_path / 'mini-fcn32s').iteration > 0
+
+
+def test_a_signal_to_the_whole_group_is_for_the_parent(setting, tmp_path):
+    """As systemd sends it: the readers get it before the process that trains."""
+    process = setting.solve('mini-fcn32s', tmp_path, iterations=100_000)
+    while not (tmp_path / 'mini-fcn32s' / 'log.jsonl').exists() and process.poll() is None:
+        time.sleep(0.01)
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    for pid in [*map(int, children), process.pid]:
+        os.kill(pid, signal.SIGTERM)
+    words, _ = process.communicate(timeout=30)
+    assert children and process.returncode == 130, words
+    assert Run(tmp_path / 'mini-fcn32s').iteration > 0
