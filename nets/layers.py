@@ -5,6 +5,7 @@ A function here takes tops of Caffe's NetSpec and returns tops. The caller names
 published weights are matched by layer name.
 """
 
+from pathlib import Path
 from typing import Any
 
 from caffe import NetSpec, coord_map
@@ -160,7 +161,7 @@ def softmax_loss(scores: Top, label: Top, normalize: bool = False, weight: float
 
 
 def weighted_loss(
-    scores: Top, label: Top, matrix: str, normalize: bool = False, weight: float = 1
+    scores: Top, label: Top, matrix: str | Path, normalize: bool = False, weight: float = 1
 ) -> Top:
     """The same loss, each pixel's times the weight of its class (sections 3.4 and 4.3).
 
@@ -172,7 +173,7 @@ def weighted_loss(
     return L.InfogainLoss(
         scores,
         label,
-        infogain_loss_param=dict(source=matrix),
+        infogain_loss_param=dict(source=str(matrix)),
         loss_param=dict(normalization=mode, ignore_label=255),
         **options,
     )
