@@ -1,37 +1,38 @@
-"""Files that appear whole or not at all, and files of users that are read in bounded memory."""
+"""Files that appear whole or not at all, and users' files that are read in bounded memory."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from fcn.errors import FCNError
 
 
-def read_text(path, most, errors='strict'):
-    """The UTF-8 text of a file of at most `most` bytes, without a byte order mark.
+def read_text(path: str | Path, maximum: int, errors: str = 'strict') -> str:
+    """Return the UTF-8 text of a file of at most `maximum` bytes, without a byte order mark.
 
-    FCNError for what is no plain file (a folder, a pipe, a device: reading might never end), for a larger one, and
-    for bytes that are no UTF-8, unless `errors` says what to make of them.
+    Raises FCNError for what is no plain file (of a folder, a pipe or a device reading might never
+    end), for a larger one, and for bytes that are not UTF-8, unless `errors` says what to make of
+    them.
     """
     path = Path(path)
     if not path.is_file():
-        raise FCNError(
-            f'{path}: no such file' + ', but something else of that name' * path.exists()
-        )
+        more = ', but something else of that name' if path.exists() else ''
+        raise FCNError(f'{path}: no such file{more}')
     with path.open('rb') as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise FCNError(f'{path}: is larger than {most / 2**20:g} MiB, which no such file is')
+        content = file.read(maximum + 1)
+    if len(content) > maximum:
+        raise FCNError(f'{path}: is larger than {maximum / 2**20:g} MiB, which no such file is')
     try:
         return content.decode('utf-8-sig', errors)
     except UnicodeDecodeError as error:
         raise FCNError(
-            f'{path}: no text in UTF-8 ({error.reason} at byte {error.start})'
+            f'{path}: not a text in UTF-8 ({error.reason} at byte {error.start})'
         ) from error
 
 
-def check_writable(path):
-    """FCNError if the file `path` cannot be written: told before an hour of work rather than after."""
+def check_writable(path: str | Path) -> None:
+    """Raise FCNError if the file `path` cannot be written: before an hour of work, not after."""
     path = Path(path)
     if path.is_dir():
         raise FCNError(f'{path}: is a folder; name a file')
@@ -41,17 +42,18 @@ def check_writable(path):
         raise FCNError(f'{path}: no permission to write to {path.parent}; name another folder')
 
 
-def write_text(path, text):
-    """Write `text` to the Path `path`, by way of a file beside it."""
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` whole or not at all, by way of a file next to it."""
     with replacing(path) as partial:
         partial.write_text(text, encoding='utf-8')
 
 
 @contextlib.contextmanager
-def replacing(path, durable=True):
-    """A Path beside `path` to write to, which then takes its place at once; if writing fails it is gone.
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a path next to `path` to write to, which then takes its place at once.
 
-    What can be made again at no cost need not be `durable`, that is on the disk before it counts.
+    If writing fails it is removed. What can be made again at no cost need not be `durable`, that is
+    on the disk before it counts.
     """
     partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
     try:
@@ -68,10 +70,30 @@ def replacing(path, durable=True):
             partial.unlink(missing_ok=True)
 
 
-def flush(path):
+def flush(path: str | Path) -> None:
     """Bring a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def lock_folder(
+    path: Path, fix: str = 'wait for it to end', error: type[FCNError] = FCNError
+) -> Iterator[None]:
+    """Hold the folder `path`, made if it is not there, for this process alone.
+
+    The lock is one of the operating system (flock) on the file `.lock` in the folder, so that it
+    ends with the process, however that ends. The file stays: if it were removed, two processes
+    could each hold a file of that name. Raises `error`, which ends on `fix`, if another process
+    holds the folder; OSError if the folder cannot be made or written.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / '.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise error(f'{path}: another process is at work there; {fix}') from busy
+        yield
