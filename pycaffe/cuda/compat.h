@@ -21,40 +21,47 @@ struct DeviceProp : cudaDeviceProp {
 };
 cudaError_t device_properties(DeviceProp* properties, int device);
 
-// Both report success where there is no GPU: the process then computes on the CPU, which needs neither.
+// Both report success where there is no GPU: the process then computes on the CPU, which needs
+// neither.
 cublasStatus_t create_blas(cublasHandle_t* handle);
 curandStatus_t create_random(curandGenerator_t* generator, curandRngType_t type);
 
 // As cuDNN's, with the mathematics that CAFFE_TF32 asks for.
-cudnnStatus_t set_convolution(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w, int stride_h,
-                              int stride_w, int dilation_h, int dilation_w, cudnnConvolutionMode_t mode,
-                              cudnnDataType_t type);
+cudnnStatus_t set_convolution(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
+                              int stride_h, int stride_w, int dilation_h, int dilation_w,
+                              cudnnConvolutionMode_t mode, cudnnDataType_t type);
 
-// cuDNN 8 dropped these three. Asked at every reshape, they remember the answer for each shape; instead of
-// Caffe's limit of 8 MiB the one of CAFFE_WORKSPACE_MIB holds.
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnFilterDescriptor_t filter,
-                     cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t top, int preference,
-                     size_t limit, cudnnConvolutionFwdAlgo_t* algorithm);
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnTensorDescriptor_t top,
-                     cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t filter, int preference,
-                     size_t limit, cudnnConvolutionBwdFilterAlgo_t* algorithm);
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnFilterDescriptor_t filter, cudnnTensorDescriptor_t top,
-                     cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t bottom, int preference,
-                     size_t limit, cudnnConvolutionBwdDataAlgo_t* algorithm);
+// cuDNN 8 dropped these three. Asked at every reshape, they remember the answer for each shape;
+// instead of Caffe's limit of 8 MiB the one of CAFFE_WORKSPACE_MIB holds.
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                     cudnnFilterDescriptor_t filter, cudnnConvolutionDescriptor_t convolution,
+                     cudnnTensorDescriptor_t top, int preference, size_t limit,
+                     cudnnConvolutionFwdAlgo_t* algorithm);
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                     cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                     cudnnFilterDescriptor_t filter, int preference, size_t limit,
+                     cudnnConvolutionBwdFilterAlgo_t* algorithm);
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnFilterDescriptor_t filter,
+                     cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                     cudnnTensorDescriptor_t bottom, int preference, size_t limit,
+                     cudnnConvolutionBwdDataAlgo_t* algorithm);
 
 // cuDNN plans a convolution anew to tell its workspace: remembered likewise.
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnFilterDescriptor_t filter,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                             cudnnFilterDescriptor_t filter,
                              cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t top,
                              cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes);
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnTensorDescriptor_t top,
-                             cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t filter,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                             cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                             cudnnFilterDescriptor_t filter,
                              cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes);
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnFilterDescriptor_t filter, cudnnTensorDescriptor_t top,
-                             cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t bottom,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnFilterDescriptor_t filter,
+                             cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                             cudnnTensorDescriptor_t bottom,
                              cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes);
 
-// Every cuDNN layer of Caffe allocates a workspace of its own. Here it gets a place in one that all share
-// (borrow, give_back), whose memory is taken when a convolution runs (lend).
+// Every cuDNN layer of Caffe allocates a workspace of its own. Here it gets a place in one that all
+// share (borrow, give_back), whose memory is taken when a convolution runs (lend).
 cudaError_t borrow(void** workspace, size_t bytes);
 cudaError_t give_back(void* workspace);
 bool lend(void** workspace, size_t bytes);
@@ -64,35 +71,40 @@ cudnnStatus_t with_workspace(void* workspace, size_t bytes, Run run) {
   return lend(&workspace, bytes) ? run(workspace) : CUDNN_STATUS_ALLOC_FAILED;
 }
 
-inline cudnnStatus_t forward(cudnnHandle_t handle, const void* alpha, cudnnTensorDescriptor_t x, const void* x_data,
-                             cudnnFilterDescriptor_t w, const void* w_data, cudnnConvolutionDescriptor_t convolution,
-                             cudnnConvolutionFwdAlgo_t algorithm, void* workspace, size_t bytes, const void* beta,
-                             cudnnTensorDescriptor_t y, void* y_data) {
+inline cudnnStatus_t forward(cudnnHandle_t handle, const void* alpha, cudnnTensorDescriptor_t x,
+                             const void* x_data, cudnnFilterDescriptor_t w, const void* w_data,
+                             cudnnConvolutionDescriptor_t convolution,
+                             cudnnConvolutionFwdAlgo_t algorithm, void* workspace, size_t bytes,
+                             const void* beta, cudnnTensorDescriptor_t y, void* y_data) {
   return with_workspace(workspace, bytes, [&](void* lent) {
-    return cudnnConvolutionForward(handle, alpha, x, x_data, w, w_data, convolution, algorithm, lent, bytes, beta, y,
-                                   y_data);
+    return cudnnConvolutionForward(handle, alpha, x, x_data, w, w_data, convolution, algorithm,
+                                   lent, bytes, beta, y, y_data);
   });
 }
 
-inline cudnnStatus_t backward_filter(cudnnHandle_t handle, const void* alpha, cudnnTensorDescriptor_t x,
-                                     const void* x_data, cudnnTensorDescriptor_t y, const void* y_data,
+inline cudnnStatus_t backward_filter(cudnnHandle_t handle, const void* alpha,
+                                     cudnnTensorDescriptor_t x, const void* x_data,
+                                     cudnnTensorDescriptor_t y, const void* y_data,
                                      cudnnConvolutionDescriptor_t convolution,
-                                     cudnnConvolutionBwdFilterAlgo_t algorithm, void* workspace, size_t bytes,
-                                     const void* beta, cudnnFilterDescriptor_t w, void* w_data) {
+                                     cudnnConvolutionBwdFilterAlgo_t algorithm, void* workspace,
+                                     size_t bytes, const void* beta, cudnnFilterDescriptor_t w,
+                                     void* w_data) {
   return with_workspace(workspace, bytes, [&](void* lent) {
-    return cudnnConvolutionBackwardFilter(handle, alpha, x, x_data, y, y_data, convolution, algorithm, lent, bytes,
-                                          beta, w, w_data);
+    return cudnnConvolutionBackwardFilter(handle, alpha, x, x_data, y, y_data, convolution,
+                                          algorithm, lent, bytes, beta, w, w_data);
   });
 }
 
-inline cudnnStatus_t backward_data(cudnnHandle_t handle, const void* alpha, cudnnFilterDescriptor_t w,
-                                   const void* w_data, cudnnTensorDescriptor_t y, const void* y_data,
-                                   cudnnConvolutionDescriptor_t convolution, cudnnConvolutionBwdDataAlgo_t algorithm,
-                                   void* workspace, size_t bytes, const void* beta, cudnnTensorDescriptor_t x,
+inline cudnnStatus_t backward_data(cudnnHandle_t handle, const void* alpha,
+                                   cudnnFilterDescriptor_t w, const void* w_data,
+                                   cudnnTensorDescriptor_t y, const void* y_data,
+                                   cudnnConvolutionDescriptor_t convolution,
+                                   cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace,
+                                   size_t bytes, const void* beta, cudnnTensorDescriptor_t x,
                                    void* x_data) {
   return with_workspace(workspace, bytes, [&](void* lent) {
-    return cudnnConvolutionBackwardData(handle, alpha, w, w_data, y, y_data, convolution, algorithm, lent, bytes,
-                                        beta, x, x_data);
+    return cudnnConvolutionBackwardData(handle, alpha, w, w_data, y, y_data, convolution, algorithm,
+                                        lent, bytes, beta, x, x_data);
   });
 }
 

@@ -14,8 +14,8 @@ constexpr std::size_t REMEMBERED = 1 << 16;  // FCN-8s asks for about 60 a size
 void append(std::vector<int>* shape, cudnnTensorDescriptor_t tensor) {
   cudnnDataType_t type;
   int values[8];
-  cudnnGetTensor4dDescriptor(tensor, &type, values, values + 1, values + 2, values + 3, values + 4, values + 5,
-                             values + 6, values + 7);
+  cudnnGetTensor4dDescriptor(tensor, &type, values, values + 1, values + 2, values + 3, values + 4,
+                             values + 5, values + 6, values + 7);
   shape->push_back(type);
   shape->insert(shape->end(), values, values + 8);
 }
@@ -34,8 +34,8 @@ void append(std::vector<int>* shape, cudnnConvolutionDescriptor_t convolution) {
   cudnnDataType_t type;
   cudnnMathType_t math;
   int values[6];
-  cudnnGetConvolution2dDescriptor(convolution, values, values + 1, values + 2, values + 3, values + 4, values + 5,
-                                  &mode, &type);
+  cudnnGetConvolution2dDescriptor(convolution, values, values + 1, values + 2, values + 3,
+                                  values + 4, values + 5, &mode, &type);
   cudnnGetConvolutionMathType(convolution, &math);
   shape->insert(shape->end(), values, values + 6);
   shape->insert(shape->end(), {mode, type, math});
@@ -43,8 +43,8 @@ void append(std::vector<int>* shape, cudnnConvolutionDescriptor_t convolution) {
 
 // All that the answer for a convolution depends on, which an algorithm or −1 belongs to.
 template <typename First, typename Second, typename Fourth>
-std::vector<int> shape_of(First first, Second second, cudnnConvolutionDescriptor_t convolution, Fourth fourth,
-                          int algorithm) {
+std::vector<int> shape_of(First first, Second second, cudnnConvolutionDescriptor_t convolution,
+                          Fourth fourth, int algorithm) {
   int device = -1;
   cudaGetDevice(&device);
   std::vector<int> shape{device, algorithm};
@@ -55,8 +55,8 @@ std::vector<int> shape_of(First first, Second second, cudnnConvolutionDescriptor
   return shape;
 }
 
-// The fastest by cuDNN's own estimate that fits the limit and gives the same bits each time, so that a run
-// resumed ends as one that was never stopped; the fastest that fits if all differ.
+// The fastest by cuDNN's own estimate that fits the limit and gives the same bits each time, so
+// that a run resumed ends as one that was never stopped; the fastest that fits if all differ.
 template <typename Found, typename Algorithm>
 cudnnStatus_t best(const std::vector<Found>& found, Algorithm* algorithm) {
   const Found* fits = nullptr;
@@ -73,87 +73,99 @@ cudnnStatus_t best(const std::vector<Found>& found, Algorithm* algorithm) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-template <typename Found, typename Algorithm, typename Get, typename First, typename Second, typename Fourth>
+template <typename Found, typename Algorithm, typename Get, typename First, typename Second,
+          typename Fourth>
 cudnnStatus_t choose_by(Get get, int most, cudnnHandle_t handle, First first, Second second,
-                        cudnnConvolutionDescriptor_t convolution, Fourth fourth, Algorithm* algorithm) {
+                        cudnnConvolutionDescriptor_t convolution, Fourth fourth,
+                        Algorithm* algorithm) {
   static Memo<Algorithm> memo(REMEMBERED);
   return memo.get(shape_of(first, second, convolution, fourth, -1), CUDNN_STATUS_SUCCESS, algorithm,
                   [&](Algorithm* chosen) {
-    std::vector<Found> found(most);
-    int count = 0;
-    const cudnnStatus_t status = get(handle, first, second, convolution, fourth, most, &count, found.data());
-    found.resize(std::max(count, 0));
-    return status == CUDNN_STATUS_SUCCESS ? best(found, chosen) : status;
-  });
+                    std::vector<Found> found(most);
+                    int count = 0;
+                    const cudnnStatus_t status =
+                        get(handle, first, second, convolution, fourth, most, &count, found.data());
+                    found.resize(std::max(count, 0));
+                    return status == CUDNN_STATUS_SUCCESS ? best(found, chosen) : status;
+                  });
 }
 
 template <typename Algorithm, typename Get, typename First, typename Second, typename Fourth>
 cudnnStatus_t size_by(Get get, cudnnHandle_t handle, First first, Second second,
-                      cudnnConvolutionDescriptor_t convolution, Fourth fourth, Algorithm algorithm, size_t* bytes) {
+                      cudnnConvolutionDescriptor_t convolution, Fourth fourth, Algorithm algorithm,
+                      size_t* bytes) {
   static Memo<size_t> memo(REMEMBERED);
-  return memo.get(shape_of(first, second, convolution, fourth, algorithm), CUDNN_STATUS_SUCCESS, bytes,
-                  [&](size_t* size) {
-    const cudnnStatus_t status = get(handle, first, second, convolution, fourth, algorithm, size);
-    *size = (*size + 255) / 256 * 256;  // Caffe lays several end to end, and kernels want aligned ones
-    return status;
-  });
+  return memo.get(shape_of(first, second, convolution, fourth, algorithm), CUDNN_STATUS_SUCCESS,
+                  bytes, [&](size_t* size) {
+                    const cudnnStatus_t status =
+                        get(handle, first, second, convolution, fourth, algorithm, size);
+                    *size = (*size + 255) / 256 *
+                            256;  // Caffe lays several end to end, and kernels want aligned ones
+                    return status;
+                  });
 }
 
 }  // namespace
 
-cudnnStatus_t set_convolution(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w, int stride_h,
-                              int stride_w, int dilation_h, int dilation_w, cudnnConvolutionMode_t mode,
-                              cudnnDataType_t type) {
-  const cudnnStatus_t status = cudnnSetConvolution2dDescriptor(convolution, pad_h, pad_w, stride_h, stride_w,
-                                                               dilation_h, dilation_w, mode, type);
+cudnnStatus_t set_convolution(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
+                              int stride_h, int stride_w, int dilation_h, int dilation_w,
+                              cudnnConvolutionMode_t mode, cudnnDataType_t type) {
+  const cudnnStatus_t status = cudnnSetConvolution2dDescriptor(
+      convolution, pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w, mode, type);
   if (status != CUDNN_STATUS_SUCCESS) return status;
   // cuDNN's default takes TF32 wherever the GPU has it.
   return cudnnSetConvolutionMathType(convolution, tf32() ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
 }
 
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnFilterDescriptor_t filter,
-                     cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t top, int, size_t,
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                     cudnnFilterDescriptor_t filter, cudnnConvolutionDescriptor_t convolution,
+                     cudnnTensorDescriptor_t top, int, size_t,
                      cudnnConvolutionFwdAlgo_t* algorithm) {
   return choose_by<cudnnConvolutionFwdAlgoPerf_t>(cudnnGetConvolutionForwardAlgorithm_v7,
-                                                  CUDNN_CONVOLUTION_FWD_ALGO_COUNT, handle, bottom, filter,
-                                                  convolution, top, algorithm);
+                                                  CUDNN_CONVOLUTION_FWD_ALGO_COUNT, handle, bottom,
+                                                  filter, convolution, top, algorithm);
 }
 
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnTensorDescriptor_t top,
-                     cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t filter, int, size_t,
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                     cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                     cudnnFilterDescriptor_t filter, int, size_t,
                      cudnnConvolutionBwdFilterAlgo_t* algorithm) {
-  return choose_by<cudnnConvolutionBwdFilterAlgoPerf_t>(cudnnGetConvolutionBackwardFilterAlgorithm_v7,
-                                                        CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT, handle, bottom, top,
-                                                        convolution, filter, algorithm);
+  return choose_by<cudnnConvolutionBwdFilterAlgoPerf_t>(
+      cudnnGetConvolutionBackwardFilterAlgorithm_v7, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT,
+      handle, bottom, top, convolution, filter, algorithm);
 }
 
-cudnnStatus_t choose(cudnnHandle_t handle, cudnnFilterDescriptor_t filter, cudnnTensorDescriptor_t top,
-                     cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t bottom, int, size_t,
+cudnnStatus_t choose(cudnnHandle_t handle, cudnnFilterDescriptor_t filter,
+                     cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                     cudnnTensorDescriptor_t bottom, int, size_t,
                      cudnnConvolutionBwdDataAlgo_t* algorithm) {
   return choose_by<cudnnConvolutionBwdDataAlgoPerf_t>(cudnnGetConvolutionBackwardDataAlgorithm_v7,
-                                                      CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, handle, filter, top,
-                                                      convolution, bottom, algorithm);
+                                                      CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, handle,
+                                                      filter, top, convolution, bottom, algorithm);
 }
 
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnFilterDescriptor_t filter,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                             cudnnFilterDescriptor_t filter,
                              cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t top,
                              cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
-  return size_by(cudnnGetConvolutionForwardWorkspaceSize, handle, bottom, filter, convolution, top, algorithm,
-                 bytes);
+  return size_by(cudnnGetConvolutionForwardWorkspaceSize, handle, bottom, filter, convolution, top,
+                 algorithm, bytes);
 }
 
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom, cudnnTensorDescriptor_t top,
-                             cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t filter,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
+                             cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                             cudnnFilterDescriptor_t filter,
                              cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
-  return size_by(cudnnGetConvolutionBackwardFilterWorkspaceSize, handle, bottom, top, convolution, filter, algorithm,
-                 bytes);
+  return size_by(cudnnGetConvolutionBackwardFilterWorkspaceSize, handle, bottom, top, convolution,
+                 filter, algorithm, bytes);
 }
 
-cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnFilterDescriptor_t filter, cudnnTensorDescriptor_t top,
-                             cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t bottom,
+cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnFilterDescriptor_t filter,
+                             cudnnTensorDescriptor_t top, cudnnConvolutionDescriptor_t convolution,
+                             cudnnTensorDescriptor_t bottom,
                              cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
-  return size_by(cudnnGetConvolutionBackwardDataWorkspaceSize, handle, filter, top, convolution, bottom, algorithm,
-                 bytes);
+  return size_by(cudnnGetConvolutionBackwardDataWorkspaceSize, handle, filter, top, convolution,
+                 bottom, algorithm, bytes);
 }
 
 }  // namespace pycaffe

@@ -23,7 +23,8 @@ cudaError_t device_properties(DeviceProp* properties, int device) {
   if (status != cudaSuccess) return status;
   cudaDeviceGetAttribute(&properties->clockRate, cudaDevAttrClockRate, device);
   cudaDeviceGetAttribute(&properties->deviceOverlap, cudaDevAttrGpuOverlap, device);
-  return cudaDeviceGetAttribute(&properties->kernelExecTimeoutEnabled, cudaDevAttrKernelExecTimeout, device);
+  return cudaDeviceGetAttribute(&properties->kernelExecTimeoutEnabled, cudaDevAttrKernelExecTimeout,
+                                device);
 }
 
 cublasStatus_t create_blas(cublasHandle_t* handle) {
@@ -36,7 +37,8 @@ cublasStatus_t create_blas(cublasHandle_t* handle) {
 
 // cuRAND's generator on the host takes seeds as the one on the GPU does, so Caffe need not know.
 curandStatus_t create_random(curandGenerator_t* generator, curandRngType_t type) {
-  return device_count() ? curandCreateGenerator(generator, type) : curandCreateGeneratorHost(generator, type);
+  return device_count() ? curandCreateGenerator(generator, type)
+                        : curandCreateGeneratorHost(generator, type);
 }
 
 }  // namespace pycaffe

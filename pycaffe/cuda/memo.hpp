@@ -8,15 +8,15 @@
 
 namespace pycaffe {
 
-// A shape as integers → an answer. It forgets all when full, so that a stream of images whose sizes never
-// come again does not fill the memory.
+// A shape as integers → an answer. It forgets all when full, so that a stream of images whose sizes
+// never come again does not fill the memory.
 template <typename Answer>
 class Memo {
  public:
   explicit Memo(std::size_t most) : most_(most) {}
 
-  // The answer for `shape`, from ask(&answer) unless it is known. What `ask` returns is the status, and only
-  // an answer whose status is `good` is remembered.
+  // The answer for `shape`, from ask(&answer) unless it is known. What `ask` returns is the status,
+  // and only an answer whose status is `good` is remembered.
   template <typename Status, typename Ask>
   Status get(const std::vector<int>& shape, Status good, Answer* answer, Ask ask) {
     std::lock_guard<std::mutex> lock(mutex_);

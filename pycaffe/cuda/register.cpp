@@ -1,56 +1,45 @@
-// Caffe's cuDNN layers call the GPU as they are set up, whatever the mode, and a net whose layers name no
-// engine gets them. So in CPU mode, the types that have a cuDNN layer are made of Caffe's own.
-#include <map>
-#include <string>
+// Lets a net that was built in CPU mode compute on the CPU. Caffe's cuDNN layers call the GPU as
+// they are set up, whatever the mode, and a net whose layers name no engine gets them. So, in CPU
+// mode, the types that have a cuDNN layer get the engine CAFFE.
+#include "../module.hpp"
+#include "../registry.hpp"
 
-#include "caffe/layer_factory.hpp"
-
-namespace pycaffe {
+namespace fcn {
 
 namespace {
 
-using caffe::LayerParameter;
-
 template <typename Dtype>
-using Registry = caffe::LayerRegistry<Dtype>;
-
-template <typename Dtype>
-std::map<std::string, typename Registry<Dtype>::Creator>& made_by_caffe() {
-  static std::map<std::string, typename Registry<Dtype>::Creator> creators;
-  return creators;
+LayerReplacer<Dtype>& replacer() {
+  static LayerReplacer<Dtype> one;
+  return one;
 }
 
-// One for each type, since a creator is a plain function.
-#define PYCAFFE_ENGINE_BY_MODE(Type, field, Parameter)                                \
-  template <typename Dtype>                                                           \
-  boost::shared_ptr<caffe::Layer<Dtype>> create_##Type(const LayerParameter& given) { \
-    LayerParameter param(given);                                                      \
-    const bool cpu = caffe::Caffe::mode() == caffe::Caffe::CPU;                       \
-    if (cpu) param.mutable_##field()->set_engine(caffe::Parameter##_Engine_CAFFE);    \
-    return made_by_caffe<Dtype>()[#Type](param);                                      \
-  }                                                                                   \
-  const bool replaced_##Type =                                                        \
-      replace<float>(#Type, create_##Type<float>) && replace<double>(#Type, create_##Type<double>);
+// One function for each type, because a creator is a plain function.
+#define FCN_CAFFE_ENGINE_ON_CPU(Type, field, Parameter)                            \
+  replacer<Dtype>().replace(#Type, [](const caffe::LayerParameter& requested) {    \
+    caffe::LayerParameter param(requested);                                        \
+    const bool cpu = caffe::Caffe::mode() == caffe::Caffe::CPU;                    \
+    if (cpu) param.mutable_##field()->set_engine(caffe::Parameter##_Engine_CAFFE); \
+    return replacer<Dtype>().make_replaced(#Type, param);                          \
+  })
 
 template <typename Dtype>
-bool replace(const char* type, typename Registry<Dtype>::Creator ours) {
-  auto& registry = Registry<Dtype>::Registry();
-  // Objects are initialised in the linker's order, and it is given this file after Caffe's.
-  CHECK_EQ(registry.count(type), 1) << type << " is to be replaced before it is registered";
-  made_by_caffe<Dtype>()[type] = registry[type];
-  registry[type] = ours;
-  return true;
+void choose_engine_by_mode() {
+  FCN_CAFFE_ENGINE_ON_CPU(Convolution, convolution_param, ConvolutionParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(Deconvolution, convolution_param, ConvolutionParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(LRN, lrn_param, LRNParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(Pooling, pooling_param, PoolingParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(ReLU, relu_param, ReLUParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(Sigmoid, sigmoid_param, SigmoidParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(Softmax, softmax_param, SoftmaxParameter);
+  FCN_CAFFE_ENGINE_ON_CPU(TanH, tanh_param, TanHParameter);
 }
-
-PYCAFFE_ENGINE_BY_MODE(Convolution, convolution_param, ConvolutionParameter)
-PYCAFFE_ENGINE_BY_MODE(Deconvolution, convolution_param, ConvolutionParameter)
-PYCAFFE_ENGINE_BY_MODE(LRN, lrn_param, LRNParameter)
-PYCAFFE_ENGINE_BY_MODE(Pooling, pooling_param, PoolingParameter)
-PYCAFFE_ENGINE_BY_MODE(ReLU, relu_param, ReLUParameter)
-PYCAFFE_ENGINE_BY_MODE(Sigmoid, sigmoid_param, SigmoidParameter)
-PYCAFFE_ENGINE_BY_MODE(Softmax, softmax_param, SoftmaxParameter)
-PYCAFFE_ENGINE_BY_MODE(TanH, tanh_param, TanHParameter)
 
 }  // namespace
 
-}  // namespace pycaffe
+void register_gpu_layers() {
+  choose_engine_by_mode<float>();
+  choose_engine_by_mode<double>();
+}
+
+}  // namespace fcn

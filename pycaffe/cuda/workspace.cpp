@@ -1,8 +1,8 @@
 // One workspace for all of Caffe's cuDNN layers on a GPU.
 //
-// It is safe to share: a layer's convolutions run on streams of its own, and it ends with a kernel on the
-// default stream, which waits for them and which the next layer's streams wait for. Within a layer, the
-// places differ. Each thread has its own, because threads are not ordered so.
+// It is safe to share: a layer's convolutions run on streams of its own, and it ends with a kernel
+// on the default stream, which waits for them and which the next layer's streams wait for. Within a
+// layer, the places differ. Each thread has its own, because threads are not ordered so.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace pycaffe {
 
 namespace {
 
-// What a layer holds is no address but a place counted from here, so that the memory may move as it grows.
+// What a layer holds is no address but a place counted from here, so that the memory may move as it
+// grows.
 constexpr std::uintptr_t ORIGIN = 1 << 20;
 
 std::atomic<size_t> most{0};  // bytes that the neediest layer has asked for
@@ -21,7 +22,8 @@ class Shared {
  public:
   ~Shared() { cudaFree(memory_); }
 
-  // Memory of at least `bytes`, or NULL. Freeing waits for the device, so nothing runs in what is freed.
+  // Memory of at least `bytes`, or NULL. Freeing waits for the device, so nothing runs in what is
+  // freed.
   char* memory(size_t bytes) {
     if (bytes > bytes_) {
       cudaFree(memory_);

@@ -1,71 +1,93 @@
-// Which of oneDNN's convolutions a shape gets, and large images in bands of rows, so that
-// what all layers share stays small.
+// oneDNN's convolutions of large images in bands of rows, so that the workspace that all layers
+// share stays small.
 #include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "band.hpp"
+#include "convolvers.hpp"
 
 namespace fcn {
 
 namespace {
 
-// What is read for output rows first … first + rows − 1.
+// What is read for the output rows first … first + rows − 1.
 Band band_of_output(const Geometry& g, int first, int rows) {
-  const int from = first * g.sh - g.ph, to = (first + rows - 1) * g.sh - g.ph + (g.kh - 1) * g.dh + 1;
-  const int src_first = std::max(from, 0), src_rows = std::min(to, g.h) - src_first;
-  return {src_first, src_rows, first, rows, src_first - from, to - src_first - src_rows, 0, src_rows};
+  const int begin = first * g.sh - g.ph;
+  const int end = (first + rows - 1) * g.sh - g.ph + (g.kh - 1) * g.dh + 1;
+  const int src_first = std::max(begin, 0), src_rows = std::min(end, g.h) - src_first;
+  return {src_first, src_rows, first, rows, src_first - begin, end - src_first - src_rows,
+          0,         src_rows};
 }
 
-// What the gradients by input rows first … first + rows − 1 are computed from, at stride 1.
+// What the gradients of the input rows first … first + rows − 1 are computed from, at stride 1.
 Band band_of_input(const Geometry& g, int first, int rows) {
-  const int from = std::max(0, first + g.ph - (g.kh - 1) * g.dh), end = std::min(g.oh, first + rows + g.ph);
-  Band band = band_of_output(g, from, end - from);
-  band.kept_first = first - band.src_first;
-  band.kept_rows = rows;
+  const int begin = std::max(0, first + g.ph - (g.kh - 1) * g.dh);
+  const int end = std::min(g.oh, first + rows + g.ph);
+  Band band = band_of_output(g, begin, end - begin);
+  band.exact_first = first - band.src_first;
+  band.exact_rows = rows;
   return band;
 }
 
-// Bytes of workspace above which an image is computed in bands: Winograd's transforms of
-// conv2_2 of VGG-16 would take 294 MB, and its input and output in blocks 124 MB more.
-// Half of this is slower, because each band transforms the weights again.
-constexpr size_t kRoom = size_t(160) << 20;
+// Above this workspace an image is computed in bands: Winograd's transforms of conv2_2 of VGG-16
+// would take 294 MB, and its input and output in blocks 124 MB more. Half of this is slower,
+// because each band transforms the weights again.
+constexpr size_t kMaxWorkspaceBytes = size_t(160) << 20;
 
 // A convolution in bands of rows, one after another. Winograd works on tiles of 4 rows.
 class BandedConvolver : public Convolver {
  public:
   BandedConvolver(const Geometry& shape, dnnl::algorithm algorithm, Tag blocked, int bands)
       : g(shape), algorithm_(algorithm), blocked_(blocked) {
-    const int out = rounded((g.oh + bands - 1) / bands), in = rounded((g.h + bands - 1) / bands);
+    const int out = whole_tiles((g.oh + bands - 1) / bands);
+    const int in = whole_tiles((g.h + bands - 1) / bands);
     for (int first = 0; first < g.oh; first += out) {
       add(&by_output_, band_of_output(g, first, std::min(out, g.oh - first)));
     }
-    for (int first = 0; first < g.h; first += in) add(&by_input_, band_of_input(g, first, std::min(in, g.h - first)));
+    for (int first = 0; first < g.h; first += in) {
+      add(&by_input_, band_of_input(g, first, std::min(in, g.h - first)));
+    }
   }
 
   void forward(const float* src, const float* weights, const float* bias, float* dst) override {
-    for (auto& [band, part] : by_output_) part->forward(src + of_src(band), weights, bias, dst + of_dst(band));
+    for (auto& [band, part] : by_output_) {
+      part->forward(src + src_offset(band), weights, bias, dst + dst_offset(band));
+    }
   }
 
   void backward_data(const float* ddst, const float* weights, float* dsrc) override {
-    for (auto& [band, part] : by_input_) part->backward_data(ddst + of_dst(band), weights, dsrc + of_kept(band));
+    for (auto& [band, part] : by_input_) {
+      part->backward_data(ddst + dst_offset(band), weights, dsrc + exact_offset(band));
+    }
   }
 
   void backward_weights(const float* src, const float* ddst, float* dweights) override {
-    for (auto& [band, part] : by_output_) part->backward_weights(src + of_src(band), ddst + of_dst(band), dweights);
+    for (auto& [band, part] : by_output_) {
+      part->backward_weights(src + src_offset(band), ddst + dst_offset(band), dweights);
+    }
+  }
+
+  std::string implementation(Pass pass) const override {
+    const Parts& parts = pass == Pass::kBackwardData ? by_input_ : by_output_;
+    const std::string bands = std::to_string(parts.size()) + " bands";
+    return parts[0].second->implementation(pass) + ", " + bands;
   }
 
  private:
   using Parts = std::vector<std::pair<Band, std::shared_ptr<BandConvolver>>>;
 
-  static int rounded(int rows) { return (rows + 3) / 4 * 4; }
-  size_t of_src(const Band& band) const { return size_t(band.src_first) * g.w; }
-  size_t of_kept(const Band& band) const { return size_t(band.src_first + band.kept_first) * g.w; }
-  size_t of_dst(const Band& band) const { return size_t(band.dst_first) * g.ow; }
+  static int whole_tiles(int rows) { return (rows + 3) / 4 * 4; }
+  size_t src_offset(const Band& band) const { return size_t(band.src_first) * g.w; }
+  size_t exact_offset(const Band& band) const {
+    return size_t(band.src_first + band.exact_first) * g.w;
+  }
+  size_t dst_offset(const Band& band) const { return size_t(band.dst_first) * g.ow; }
 
+  // Bands of the same shape share a convolver.
   void add(Parts* parts, const Band& band) {
-    auto& part = made_[band.shape()];
+    auto& part = by_shape_[band.shape()];
     if (!part) {
       part = band_convolver(g, band, algorithm_, blocked_);
       part->check_backward();
@@ -76,21 +98,17 @@ class BandedConvolver : public Convolver {
   const Geometry g;
   const dnnl::algorithm algorithm_;
   const Tag blocked_;
-  std::map<std::array<int, 6>, std::shared_ptr<BandConvolver>> made_;
+  std::map<std::array<int, 6>, std::shared_ptr<BandConvolver>> by_shape_;
   Parts by_output_, by_input_;
 };
 
-// Whether F(4×4, 3×3) is worth its transforms, as measured with two threads.
-bool winograd_wins(const Geometry& g) {
-  return g.kh == 3 && g.kw == 3 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 && g.group == 1 && g.c >= 32 &&
-         g.k >= 32 && g.oh >= 8 && g.ow >= 8;
-}
-
-std::unique_ptr<Convolver> build(const Geometry& g, dnnl::algorithm algorithm, Tag blocked) {
+std::unique_ptr<Convolver> whole_or_banded(const Geometry& g, dnnl::algorithm algorithm,
+                                           Tag blocked) {
   const Band all{0, g.h, 0, g.oh, g.ph, g.ph, 0, g.h};
   auto whole = band_convolver(g, all, algorithm, blocked);
-  const int bands = int((whole->room() + kRoom - 1) / kRoom);
-  // At other strides, or with padding wider than the kernel, the rows a band needs are not as reckoned above.
+  const int bands = int((whole->workspace_bytes() + kMaxWorkspaceBytes - 1) / kMaxWorkspaceBytes);
+  // At other strides, or with padding wider than the kernel, a band needs other rows than those
+  // computed above.
   const bool plain_kernel = g.sh == 1 && g.ph < (g.kh - 1) * g.dh + 1;
   if (bands == 1 || !plain_kernel || g.oh < 8 * bands) return whole;
   try {
@@ -102,20 +120,12 @@ std::unique_ptr<Convolver> build(const Geometry& g, dnnl::algorithm algorithm, T
 
 }  // namespace
 
-std::unique_ptr<Convolver> primitive_convolver(const Geometry& g) {
-  if (winograd_wins(g)) {
-    try {
-      return build(g, dnnl::algorithm::convolution_winograd, Tag::any);
-    } catch (const dnnl::error&) {  // Not with this instruction set, or this version.
-    }
-  }
-  for (Tag blocked : {Tag::nChw16c, Tag::nChw8c}) {
-    try {
-      return build(g, dnnl::algorithm::convolution_direct, blocked);
-    } catch (const dnnl::error&) {
-    }
-  }
-  return nullptr;
+std::unique_ptr<Convolver> winograd_convolver(const Geometry& shape) {
+  return whole_or_banded(shape, dnnl::algorithm::convolution_winograd, Tag::any);
+}
+
+std::unique_ptr<Convolver> direct_convolver(const Geometry& shape, Tag blocked) {
+  return whole_or_banded(shape, dnnl::algorithm::convolution_direct, blocked);
 }
 
 }  // namespace fcn

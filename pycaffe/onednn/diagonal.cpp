@@ -1,10 +1,10 @@
-// Upsampling kernels: one filter for each channel, nothing between channels. A dense
-// product would multiply by zeros, 20 of 21 times for VOC, 59 of 60 for PASCAL-Context.
+// Upsampling by one filter for each channel, with nothing between channels. A dense product would
+// multiply by zeros: 20 of 21 times for VOC, 59 of 60 times for PASCAL-Context.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 
-#include "convolver.hpp"
+#include "convolvers.hpp"
 
 namespace fcn {
 
@@ -59,7 +59,11 @@ class DiagonalConvolver : public Convolver {
 
   void backward_weights(const float* src, const float* ddst, float* dweights) override {
     // The weights between channels are zero; their gradients are not.
-    convolver(g)->backward_weights(src, ddst, dweights);
+    kernel_for(g)->backward_weights(src, ddst, dweights);
+  }
+
+  std::string implementation(Pass pass) const override {
+    return pass == Pass::kBackwardWeights ? kernel_for(g).describe(pass) : "";
   }
 
  private:
@@ -67,7 +71,8 @@ class DiagonalConvolver : public Convolver {
     return weights + (size_t(channel) * g.c + channel) * g.kh * g.kw;
   }
 
-  // The first column of the window of output column `ox`, and which of its taps lie on the image.
+  // Returns the first column of the window of output column `ox`; the taps `from` to `to` of the
+  // window lie on the image.
   int columns(int ox, int* from, int* to) const {
     const int left = ox * g.sw - g.pw;
     *from = left >= 0 ? 0 : std::min(g.kw, (-left + g.dw - 1) / g.dw);
@@ -95,9 +100,10 @@ std::unique_ptr<Convolver> diagonal_convolver(const Geometry& shape) {
 }
 
 bool is_diagonal(const Geometry& g, const float* weights) {
-  if (g.group != 1 || g.c != g.k || g.c == 1) return false;
+  if (!weights || g.group != 1 || g.c != g.k || g.c == 1) return false;
   const size_t area = size_t(g.kh) * g.kw;
-  // A learned kernel has a weight other than zero beside its first filter: no need to look further.
+  // A learned kernel has a weight other than zero next to its first filter: no need to look
+  // further.
   for (size_t i = area; i < 2 * area; ++i) {
     if (weights[i] != 0) return false;
   }

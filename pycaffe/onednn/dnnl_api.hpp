@@ -1,4 +1,4 @@
-// oneDNN 2 and 3 behind one face: 3 dropped operation descriptors.
+// One interface for oneDNN 2 and 3: version 3 dropped the operation descriptors.
 #pragma once
 
 #include <dnnl.hpp>
@@ -21,48 +21,65 @@ inline dnnl::stream& stream() {
   return one;
 }
 
-inline Desc float_desc(const Dims& dims, Tag tag) { return Desc(dims, dnnl::memory::data_type::f32, tag); }
+inline Desc float_desc(const Dims& dims, Tag tag) {
+  return Desc(dims, dnnl::memory::data_type::f32, tag);
+}
 
-// The memory of a convolution's parts, in formats that may be left to oneDNN.
+// The memory of a convolution's parts; oneDNN may choose the formats.
 struct ConvolutionDescs {
   Desc src, weights, bias, dst;
 };
 
-// How the kernel moves over the image. The rows of padding differ above and below a band of an image.
+// How the kernel moves over the image. A band of an image can have other rows of padding above it
+// than below.
 struct Window {
   Window(const Geometry& g, int above, int below)
       : strides{g.sh, g.sw}, dilates{g.dh - 1, g.dw - 1}, before{above, g.pw}, after{below, g.pw} {}
   Dims strides, dilates, before, after;
 };
 
-inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm algorithm, const ConvolutionDescs& d,
-                                                              const Window& w, const dnnl::primitive_attr& attr) {
-  // With forward_inference, Winograd's weights come transformed, four times as large.
+inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm algorithm,
+                                                              const ConvolutionDescs& d,
+                                                              const Window& w,
+                                                              const dnnl::primitive_attr& attr) {
+  // With forward_inference, Winograd's weights would be stored transformed, four times as large.
   const auto kind = dnnl::prop_kind::forward_training;
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after, attr};
+  return {cpu(), kind,      algorithm, d.src,    d.weights, d.bias,
+          d.dst, w.strides, w.dilates, w.before, w.after,   attr};
 #else
-  return {{kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu()};
+  return {
+      {kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after},
+      attr,
+      cpu()};
 #endif
 }
 
 inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
-    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
-    const dnnl::convolution_forward::primitive_desc& hint) {
+    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w,
+    const dnnl::primitive_attr& attr, const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
+  return {cpu(),     algorithm, d.src,   d.weights, d.dst, w.strides,
+          w.dilates, w.before,  w.after, hint,      attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
+          attr,
+          cpu(),
+          hint};
 #endif
 }
 
 inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
-    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
-    const dnnl::convolution_forward::primitive_desc& hint) {
+    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w,
+    const dnnl::primitive_attr& attr, const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after, hint, attr};
+  return {cpu(),     algorithm, d.src,   d.weights, d.dst, w.strides,
+          w.dilates, w.before,  w.after, hint,      attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after}, attr, cpu(), hint};
+  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
+          attr,
+          cpu(),
+          hint};
 #endif
 }
 

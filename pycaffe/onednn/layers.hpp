@@ -1,4 +1,4 @@
-// What makes our layers; register.cpp puts them in the place of Caffe's.
+// The constructors of our layers. register.cpp puts them in the place of Caffe's.
 #pragma once
 
 #include <caffe/layer.hpp>

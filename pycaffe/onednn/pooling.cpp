@@ -1,14 +1,14 @@
-// Max and average pooling on all threads, a row at a time, in the place of Caffe's
-// scalar loops on one. Max pooling keeps no indices of its maxima (as large as its
-// output): the backward pass finds them again, the first of equals as in Caffe.
-#include <caffe/layers/pooling_layer.hpp>
-
+// Max and average pooling on all threads, a row at a time, in the place of Caffe's scalar loops on
+// one thread. Max pooling keeps no indices of its maxima, which would be as large as its output:
+// the backward pass finds them again, the first of equal ones as in Caffe.
 #include <algorithm>
+#include <caffe/layers/pooling_layer.hpp>
 #include <cfloat>
 #include <cstring>
 #include <vector>
 
 #include "layers.hpp"
+#include "log.hpp"
 
 namespace fcn {
 
@@ -22,7 +22,53 @@ class Pooling : public caffe::PoolingLayer<float> {
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
-    if (!ours(top)) return PoolingLayer::Forward_cpu(bottom, top);
+    const PassTimer timer(layer_param_);
+    const Kernel& kernel = kernel_for(top);
+    (this->*kernel.forward)(kernel, bottom, top);
+    timer.log("forward", kernel.name);
+  }
+
+  void Backward_cpu(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const PassTimer timer(layer_param_);
+    const Kernel& kernel = kernel_for(top);
+    (this->*kernel.backward)(kernel, top, bottom);
+    timer.log("backward-data", kernel.name);
+  }
+
+ private:
+  struct Span {
+    int from, to;
+  };
+
+  // A row of the table of kernels. The last two members compute one row of the output, or from it.
+  struct Kernel {
+    const char* name;
+    bool (Pooling::*applies)(const Blobs& top) const;
+    void (Pooling::*forward)(const Kernel& kernel, const Blobs& bottom, const Blobs& top);
+    void (Pooling::*backward)(const Kernel& kernel, const Blobs& top, const Blobs& bottom);
+    void (Pooling::*row)(const float* plane, int y, float* columns, float* out) const;
+    void (Pooling::*row_backward)(const float* plane, const float* top_diff, int y,
+                                  float* diff) const;
+  };
+  static const Kernel kKernels[];
+
+  // The first kernel of the table that applies.
+  const Kernel& kernel_for(const Blobs& top) const {
+    const Kernel* kernel = kKernels;
+    while (!(this->*kernel->applies)(top)) ++kernel;
+    return *kernel;
+  }
+
+  bool is(caffe::PoolingParameter_PoolMethod method, const Blobs& top) const {
+    return top.size() == 1 && layer_param_.pooling_param().pool() == method;
+  }
+  bool is_max(const Blobs& top) const { return is(caffe::PoolingParameter_PoolMethod_MAX, top); }
+  bool is_mean(const Blobs& top) const { return is(caffe::PoolingParameter_PoolMethod_AVE, top); }
+  bool is_any(const Blobs&) const { return true; }
+
+  void by_rows(const Kernel& kernel, const Blobs& bottom, const Blobs& top) {
     const float* from = bottom[0]->cpu_data();
     float* to = top[0]->mutable_cpu_data();
     const int planes = bottom[0]->shape(0) * channels_;
@@ -34,47 +80,33 @@ class Pooling : public caffe::PoolingLayer<float> {
         for (int y = 0; y < pooled_height_; ++y) {
           const float* in = from + size_t(plane) * height_ * width_;
           float* out = to + (size_t(plane) * pooled_height_ + y) * pooled_width_;
-          if (is_max()) {
-            max_row(in, y, columns.data(), out);
-          } else {
-            mean_row(in, y, columns.data(), out);
-          }
+          (this->*kernel.row)(in, y, columns.data(), out);
         }
       }
     }
   }
 
-  void Backward_cpu(const Blobs& top, const std::vector<bool>& propagate_down, const Blobs& bottom) override {
-    if (!ours(top)) return PoolingLayer::Backward_cpu(top, propagate_down, bottom);
-    if (!propagate_down[0]) return;
+  void by_rows_backward(const Kernel& kernel, const Blobs& top, const Blobs& bottom) {
     const float *data = bottom[0]->cpu_data(), *top_diff = top[0]->cpu_diff();
     float* diff = bottom[0]->mutable_cpu_diff();
     const int planes = bottom[0]->shape(0) * channels_;
 #pragma omp parallel for schedule(static)
     for (int plane = 0; plane < planes; ++plane) {
-      const size_t at = size_t(plane) * height_ * width_;
-      std::memset(diff + at, 0, size_t(height_) * width_ * sizeof(float));
+      const size_t offset = size_t(plane) * height_ * width_;
+      std::memset(diff + offset, 0, size_t(height_) * width_ * sizeof(float));
       for (int y = 0; y < pooled_height_; ++y) {
         const float* in = top_diff + (size_t(plane) * pooled_height_ + y) * pooled_width_;
-        if (is_max()) {
-          max_row_backward(data + at, in, y, diff + at);
-        } else {
-          mean_row_backward(in, y, diff + at);
-        }
+        (this->*kernel.row_backward)(data + offset, in, y, diff + offset);
       }
     }
   }
 
- private:
-  struct Span {
-    int from, to;
-  };
+  void by_caffe(const Kernel&, const Blobs& bottom, const Blobs& top) {
+    PoolingLayer::Forward_cpu(bottom, top);
+  }
 
-  bool is_max() const { return layer_param_.pooling_param().pool() == caffe::PoolingParameter_PoolMethod_MAX; }
-
-  bool ours(const Blobs& top) const {
-    return caffe::Caffe::mode() == caffe::Caffe::CPU && top.size() == 1 &&
-           (is_max() || layer_param_.pooling_param().pool() == caffe::PoolingParameter_PoolMethod_AVE);
+  void by_caffe_backward(const Kernel&, const Blobs& top, const Blobs& bottom) {
+    PoolingLayer::Backward_cpu(top, {true}, bottom);
   }
 
   Span rows(int y) const {
@@ -87,10 +119,11 @@ class Pooling : public caffe::PoolingLayer<float> {
     return {std::max(from, 0), std::min(from + kernel_w_, width_)};
   }
 
-  // The elements that Caffe divides by: padding counts, what lies beyond it does not.
+  // The number of elements that Caffe divides by: padding counts, what lies beyond it does not.
   int area(int y, int x) const {
     const int top = y * stride_h_ - pad_h_, left = x * stride_w_ - pad_w_;
-    return (std::min(top + kernel_h_, height_ + pad_h_) - top) * (std::min(left + kernel_w_, width_ + pad_w_) - left);
+    return (std::min(top + kernel_h_, height_ + pad_h_) - top) *
+           (std::min(left + kernel_w_, width_ + pad_w_) - left);
   }
 
   void max_row(const float* plane, int y, float* columns, float* out) const {
@@ -126,20 +159,20 @@ class Pooling : public caffe::PoolingLayer<float> {
     for (int x = 0; x < pooled_width_; ++x) {
       const Span span = columns_of(x);
       float best = -FLT_MAX;
-      std::ptrdiff_t at = -1;
+      std::ptrdiff_t offset = -1;
       for (int h = down.from; h < down.to; ++h) {
         for (int w = span.from; w < span.to; ++w) {
           const std::ptrdiff_t here = std::ptrdiff_t(h) * width_ + w;
           const bool more = plane[here] > best;
           best = more ? plane[here] : best;
-          at = more ? here : at;
+          offset = more ? here : offset;
         }
       }
-      if (at >= 0) diff[at] += top_diff[x];  // None is greater where all are NaN or −∞.
+      if (offset >= 0) diff[offset] += top_diff[x];  // None is greater where all are NaN or −∞.
     }
   }
 
-  void mean_row_backward(const float* top_diff, int y, float* diff) const {
+  void mean_row_backward(const float*, const float* top_diff, int y, float* diff) const {
     const Span down = rows(y);
     for (int x = 0; x < pooled_width_; ++x) {
       const Span span = columns_of(x);
@@ -151,8 +184,19 @@ class Pooling : public caffe::PoolingLayer<float> {
   }
 };
 
+// In order of preference.
+const Pooling::Kernel Pooling::kKernels[] = {
+    {"max-rows", &Pooling::is_max, &Pooling::by_rows, &Pooling::by_rows_backward, &Pooling::max_row,
+     &Pooling::max_row_backward},
+    {"mean-rows", &Pooling::is_mean, &Pooling::by_rows, &Pooling::by_rows_backward,
+     &Pooling::mean_row, &Pooling::mean_row_backward},
+    {"caffe", &Pooling::is_any, &Pooling::by_caffe, &Pooling::by_caffe_backward, nullptr, nullptr},
+};
+
 }  // namespace
 
-LayerPointer make_pooling(const caffe::LayerParameter& param) { return LayerPointer(new Pooling(param)); }
+LayerPointer make_pooling(const caffe::LayerParameter& param) {
+  return LayerPointer(new Pooling(param));
+}
 
 }  // namespace fcn

@@ -1,11 +1,12 @@
-// Convolution by oneDNN: Winograd for 3×3 kernels, else direct, in blocked layouts.
-// Blobs and weights stay as Caffe lays them out and are reordered at each call, into
-// memory shared by all layers: for weights that costs one pass over them, about a
-// hundredth of the convolution's own time, and none can ever be stale.
+// Convolution by oneDNN: Winograd for 3×3 kernels, else direct, in blocked layouts. Blobs and
+// weights stay as Caffe lays them out. Each call reorders them into memory that all layers share:
+// for weights that costs one pass over them, about a hundredth of the convolution's own time, and
+// reordered weights can never be out of date.
 #include <array>
 #include <string>
 
 #include "band.hpp"
+#include "convolvers.hpp"
 #include "workspace.hpp"
 
 namespace fcn {
@@ -14,10 +15,10 @@ namespace {
 
 using dnnl::memory;
 
-// A copy between layouts, or none where they are the same.
+// A copy between layouts, or no copy where they are the same.
 class Reorder {
  public:
-  enum Kind { kCopy, kAdd, kView };  // kView: never in the place of the other
+  enum Kind { kCopy, kAdd, kView };  // kView: `from` is a part of other memory and always copied
 
   Reorder(const Desc& from, const Desc& to, Kind kind = kCopy)
       : from_(from), to_(to), same_(kind == kCopy && from == to) {
@@ -31,27 +32,29 @@ class Reorder {
     copy_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu(), from, cpu(), to, attr));
   }
 
+  // What `load` and `target` need of the workspace.
   size_t to_bytes() const { return same_ ? 0 : to_.get_size(); }
   size_t from_bytes() const { return same_ ? 0 : from_.get_size(); }
 
-  // The data of `from` as `to`: where it lies, if they are the same, else in `room`.
-  memory in(const float* data, char* room) const {
+  // Returns `data`, laid out as `from`, as `to`: where it lies if they are the same, else in
+  // `workspace`.
+  memory load(const float* data, char* workspace) const {
     memory plain(from_, cpu(), const_cast<float*>(data));
     if (same_) return plain;
-    memory laid(to_, cpu(), room);
-    run(plain, laid);
-    return laid;
+    memory reordered(to_, cpu(), workspace);
+    run(plain, reordered);
+    return reordered;
   }
 
-  // Where a primitive shall write `from`, so that `out` can bring it to `data`.
-  memory place(float* data, char* room) const {
-    return memory(from_, cpu(), same_ ? static_cast<void*>(data) : room);
+  // Returns where a primitive must write `from`, so that `store` can bring it to `data`.
+  memory target(float* data, char* workspace) const {
+    return memory(from_, cpu(), same_ ? static_cast<void*>(data) : workspace);
   }
 
-  void out(memory& made, float* data) const {
+  void store(memory& result, float* data) const {
     if (same_) return;
     memory plain(to_, cpu(), data);
-    run(made, plain);
+    run(result, plain);
   }
 
  private:
@@ -64,35 +67,41 @@ class Reorder {
   dnnl::primitive copy_;
 };
 
+// A primitive, the memory it needs besides, and oneDNN's name of the code it runs.
 struct Stage {
   dnnl::primitive run;
   Desc scratch;
+  std::string implementation;
 };
 
+// oneDNN's reference code can be a thousand times slower than its other code.
 template <typename PrimitiveDesc>
 void refuse_reference(const PrimitiveDesc& desc) {
-  // oneDNN's reference code can be a thousand times slower than its others.
-  if (std::string(desc.impl_info_str()).find("ref") != std::string::npos) throw dnnl::error(dnnl_unimplemented, "");
+  if (std::string(desc.impl_info_str()).find("ref") != std::string::npos)
+    throw dnnl::error(dnnl_unimplemented, "");
 }
 
 class PrimitiveConvolver : public BandConvolver {
  public:
-  PrimitiveConvolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm, Tag blocked)
+  PrimitiveConvolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm,
+                     Tag blocked)
       : g(shape), algorithm_(algorithm), window_(shape, band.above, band.below) {
     attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const Dims src{g.n, g.c, band.src_rows, g.w}, dst{g.n, g.k, band.dst_rows, g.ow};
     const bool grouped = g.group > 1;
-    const Dims weights = grouped ? Dims{g.group, g.k / g.group, g.c / g.group, g.kh, g.kw} : Dims{g.k, g.c, g.kh, g.kw};
-    plain_ = {rows_of(src, g.h), float_desc(weights, grouped ? Tag::goihw : Tag::oihw), float_desc({g.k}, Tag::a),
-              rows_of(dst, g.oh)};
-    kept_ = {g.n, g.c, band.kept_rows, g.w};
-    kept_first_ = band.kept_first;
-    any_ = {float_desc(src, blocked), float_desc(weights, Tag::any), plain_.bias, float_desc(dst, blocked)};
+    const Dims weights = grouped ? Dims{g.group, g.k / g.group, g.c / g.group, g.kh, g.kw}
+                                 : Dims{g.k, g.c, g.kh, g.kw};
+    plain_ = {rows_of(src, g.h), float_desc(weights, grouped ? Tag::goihw : Tag::oihw),
+              float_desc({g.k}, Tag::a), rows_of(dst, g.oh)};
+    exact_ = {g.n, g.c, band.exact_rows, g.w};
+    exact_first_ = band.exact_first;
+    any_ = {float_desc(src, blocked), float_desc(weights, Tag::any), plain_.bias,
+            float_desc(dst, blocked)};
     forward_desc_ = forward_desc(algorithm_, any_, window_, attr_);
     refuse_reference(forward_desc_);
   }
 
-  size_t room() const override {
+  size_t workspace_bytes() const override {
     return forward_desc_.src_desc().get_size() + forward_desc_.dst_desc().get_size() +
            forward_desc_.scratchpad_desc().get_size();
   }
@@ -105,58 +114,69 @@ class PrimitiveConvolver : public BandConvolver {
   void forward(const float* src, const float* weights, const float* bias, float* dst) override {
     auto& stage = forward_[bias != nullptr];
     if (!stage) stage = std::make_unique<Forward>(*this, bias != nullptr);
-    const auto room = workspace({stage->src.to_bytes(), stage->weights.to_bytes(), stage->dst.from_bytes(),
-                                 stage->scratch.get_size()});
-    memory made = stage->dst.place(dst, room[2]);
-    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, stage->src.in(src, room[0])},
-                                              {DNNL_ARG_WEIGHTS, stage->weights.in(weights, room[1])},
-                                              {DNNL_ARG_DST, made},
-                                              {DNNL_ARG_SCRATCHPAD, memory(stage->scratch, cpu(), room[3])}};
-    if (bias) arguments.insert({DNNL_ARG_BIAS, memory(plain_.bias, cpu(), const_cast<float*>(bias))});
+    const auto regions = workspace({stage->src.to_bytes(), stage->weights.to_bytes(),
+                                    stage->dst.from_bytes(), stage->scratch.get_size()});
+    memory result = stage->dst.target(dst, regions[2]);
+    std::unordered_map<int, memory> arguments{
+        {DNNL_ARG_SRC, stage->src.load(src, regions[0])},
+        {DNNL_ARG_WEIGHTS, stage->weights.load(weights, regions[1])},
+        {DNNL_ARG_DST, result},
+        {DNNL_ARG_SCRATCHPAD, memory(stage->scratch, cpu(), regions[3])}};
+    if (bias)
+      arguments.insert({DNNL_ARG_BIAS, memory(plain_.bias, cpu(), const_cast<float*>(bias))});
     stage->run.execute(stream(), arguments);
-    stage->dst.out(made, dst);
+    stage->dst.store(result, dst);
     stream().wait();
   }
 
   void backward_data(const float* ddst, const float* weights, float* dsrc) override {
-    if (!data_ && !otherwise_data_) otherwise([&] { data_ = std::make_unique<Data>(*this); }, &otherwise_data_);
-    if (otherwise_data_) return otherwise_data_->backward_data(ddst, weights, dsrc);
-    const auto room = workspace({data_->dst.to_bytes(), data_->weights.to_bytes(), data_->made.get_size(),
-                                 data_->scratch.get_size()});
-    memory made(data_->made, cpu(), room[2]);
-    data_->run.execute(stream(), {{DNNL_ARG_DIFF_DST, data_->dst.in(ddst, room[0])},
-                                  {DNNL_ARG_WEIGHTS, data_->weights.in(weights, room[1])},
-                                  {DNNL_ARG_DIFF_SRC, made},
-                                  {DNNL_ARG_SCRATCHPAD, memory(data_->scratch, cpu(), room[3])}});
-    memory kept = data_->src.place(nullptr, room[2]);
-    data_->src.out(kept, dsrc);
+    with_fallback(&data_, &fallback_data_);
+    if (fallback_data_) return fallback_data_->backward_data(ddst, weights, dsrc);
+    const auto regions = workspace({data_->dst.to_bytes(), data_->weights.to_bytes(),
+                                    data_->result.get_size(), data_->scratch.get_size()});
+    memory result(data_->result, cpu(), regions[2]);
+    data_->run.execute(stream(),
+                       {{DNNL_ARG_DIFF_DST, data_->dst.load(ddst, regions[0])},
+                        {DNNL_ARG_WEIGHTS, data_->weights.load(weights, regions[1])},
+                        {DNNL_ARG_DIFF_SRC, result},
+                        {DNNL_ARG_SCRATCHPAD, memory(data_->scratch, cpu(), regions[3])}});
+    memory exact = data_->src.target(nullptr, regions[2]);
+    data_->src.store(exact, dsrc);
     stream().wait();
   }
 
   void backward_weights(const float* src, const float* ddst, float* dweights) override {
-    if (!weights_ && !otherwise_weights_) {
-      otherwise([&] { weights_ = std::make_unique<Weights>(*this); }, &otherwise_weights_);
-    }
-    if (otherwise_weights_) return otherwise_weights_->backward_weights(src, ddst, dweights);
-    const auto room = workspace({weights_->src.to_bytes(), weights_->dst.to_bytes(), weights_->weights.from_bytes(),
-                                 weights_->scratch.get_size()});
-    memory made = weights_->weights.place(dweights, room[2]);
-    weights_->run.execute(stream(), {{DNNL_ARG_SRC, weights_->src.in(src, room[0])},
-                                     {DNNL_ARG_DIFF_DST, weights_->dst.in(ddst, room[1])},
-                                     {DNNL_ARG_DIFF_WEIGHTS, made},
-                                     {DNNL_ARG_SCRATCHPAD, memory(weights_->scratch, cpu(), room[3])}});
-    weights_->weights.out(made, dweights);
+    with_fallback(&weights_, &fallback_weights_);
+    if (fallback_weights_) return fallback_weights_->backward_weights(src, ddst, dweights);
+    const auto regions = workspace({weights_->src.to_bytes(), weights_->dst.to_bytes(),
+                                    weights_->weights.from_bytes(), weights_->scratch.get_size()});
+    memory result = weights_->weights.target(dweights, regions[2]);
+    weights_->run.execute(stream(),
+                          {{DNNL_ARG_SRC, weights_->src.load(src, regions[0])},
+                           {DNNL_ARG_DIFF_DST, weights_->dst.load(ddst, regions[1])},
+                           {DNNL_ARG_DIFF_WEIGHTS, result},
+                           {DNNL_ARG_SCRATCHPAD, memory(weights_->scratch, cpu(), regions[3])}});
+    weights_->weights.store(result, dweights);
     stream().wait();
+  }
+
+  std::string implementation(Pass pass) const override {
+    const Stage* stage = data_.get();
+    if (pass == Pass::kForward) stage = forward_[forward_[0] ? 0 : 1].get();
+    if (pass == Pass::kBackwardWeights) stage = weights_.get();
+    return stage ? stage->implementation : "fallback: gemm";
   }
 
  private:
   struct Forward : Stage {
     Forward(const PrimitiveConvolver& o, bool bias) : Forward(o, described(o, bias)) {}
     Forward(const PrimitiveConvolver& o, const dnnl::convolution_forward::primitive_desc& desc)
-        : Stage{dnnl::convolution_forward(desc), desc.scratchpad_desc()},
-          src(o.plain_.src, desc.src_desc()), weights(o.plain_.weights, desc.weights_desc()),
+        : Stage{dnnl::convolution_forward(desc), desc.scratchpad_desc(), desc.impl_info_str()},
+          src(o.plain_.src, desc.src_desc()),
+          weights(o.plain_.weights, desc.weights_desc()),
           dst(desc.dst_desc(), o.plain_.dst) {}
-    static dnnl::convolution_forward::primitive_desc described(const PrimitiveConvolver& o, bool bias) {
+    static dnnl::convolution_forward::primitive_desc described(const PrimitiveConvolver& o,
+                                                               bool bias) {
       auto descs = o.any_;
       if (!bias) descs.bias = Desc();
       return forward_desc(o.algorithm_, descs, o.window_, o.attr_);
@@ -168,25 +188,32 @@ class PrimitiveConvolver : public BandConvolver {
     explicit Data(const PrimitiveConvolver& o)
         : Data(o, backward_data_desc(o.algorithm_, o.any_, o.window_, o.attr_, o.forward_desc_)) {}
     Data(const PrimitiveConvolver& o, const dnnl::convolution_backward_data::primitive_desc& desc)
-        : Stage{dnnl::convolution_backward_data(desc), desc.scratchpad_desc()},
-          made(desc.diff_src_desc()),
-          src(made.submemory_desc(o.kept_, {0, 0, o.kept_first_, 0}), rows_of(o.kept_, o.g.h), Reorder::kView),
-          weights(o.plain_.weights, desc.weights_desc()), dst(o.plain_.dst, desc.diff_dst_desc()) {
+        : Stage{dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
+                desc.impl_info_str()},
+          result(desc.diff_src_desc()),
+          src(result.submemory_desc(o.exact_, {0, 0, o.exact_first_, 0}), rows_of(o.exact_, o.g.h),
+              Reorder::kView),
+          weights(o.plain_.weights, desc.weights_desc()),
+          dst(o.plain_.dst, desc.diff_dst_desc()) {
       refuse_reference(desc);
     }
-    Desc made;
+    Desc result;
     Reorder src, weights, dst;
   };
 
   struct Weights : Stage {
     explicit Weights(const PrimitiveConvolver& o) : Weights(o, described(o)) {}
-    Weights(const PrimitiveConvolver& o, const dnnl::convolution_backward_weights::primitive_desc& desc)
-        : Stage{dnnl::convolution_backward_weights(desc), desc.scratchpad_desc()},
-          src(o.plain_.src, desc.src_desc()), weights(desc.diff_weights_desc(), o.plain_.weights, Reorder::kAdd),
+    Weights(const PrimitiveConvolver& o,
+            const dnnl::convolution_backward_weights::primitive_desc& desc)
+        : Stage{dnnl::convolution_backward_weights(desc), desc.scratchpad_desc(),
+                desc.impl_info_str()},
+          src(o.plain_.src, desc.src_desc()),
+          weights(desc.diff_weights_desc(), o.plain_.weights, Reorder::kAdd),
           dst(o.plain_.dst, desc.diff_dst_desc()) {
       refuse_reference(desc);
     }
-    static dnnl::convolution_backward_weights::primitive_desc described(const PrimitiveConvolver& o) {
+    static dnnl::convolution_backward_weights::primitive_desc described(
+        const PrimitiveConvolver& o) {
       auto descs = o.any_;
       descs.bias = Desc();
       return backward_weights_desc(o.algorithm_, descs, o.window_, o.attr_, o.forward_desc_);
@@ -200,13 +227,14 @@ class PrimitiveConvolver : public BandConvolver {
     return Desc(dims, memory::data_type::f32, Dims{dims[1] * plane, plane, dims[3], 1});
   }
 
-  // Builds a stage, or, where oneDNN cannot, the product of matrices in its place.
-  template <typename Build>
-  void otherwise(Build build, std::unique_ptr<Convolver>* other) {
+  // Makes a stage, or, where oneDNN cannot, a product of matrices in its place; once.
+  template <typename PassStage>
+  void with_fallback(std::unique_ptr<PassStage>* stage, std::unique_ptr<Convolver>* fallback) {
+    if (*stage || *fallback) return;
     try {
-      build();
+      *stage = std::make_unique<PassStage>(*this);
     } catch (const dnnl::error&) {
-      *other = gemm_convolver(g);
+      *fallback = gemm_convolver(g);
     }
   }
 
@@ -214,20 +242,20 @@ class PrimitiveConvolver : public BandConvolver {
   const dnnl::algorithm algorithm_;
   const Window window_;
   dnnl::primitive_attr attr_;
-  Dims kept_;
-  memory::dim kept_first_;
+  Dims exact_;
+  memory::dim exact_first_;
   ConvolutionDescs plain_, any_;
   dnnl::convolution_forward::primitive_desc forward_desc_;
   std::array<std::unique_ptr<Forward>, 2> forward_;  // without and with bias
   std::unique_ptr<Data> data_;
   std::unique_ptr<Weights> weights_;
-  std::unique_ptr<Convolver> otherwise_data_, otherwise_weights_;
+  std::unique_ptr<Convolver> fallback_data_, fallback_weights_;
 };
 
 }  // namespace
 
-std::unique_ptr<BandConvolver> band_convolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm,
-                                              Tag blocked) {
+std::unique_ptr<BandConvolver> band_convolver(const Geometry& shape, const Band& band,
+                                              dnnl::algorithm algorithm, Tag blocked) {
   return std::make_unique<PrimitiveConvolver>(shape, band, algorithm, blocked);
 }
 

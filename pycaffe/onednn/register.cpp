@@ -1,51 +1,51 @@
-// Puts our layers in the place of Caffe's on the CPU. CAFFE_CPU=stock in the
-// environment, as the engine is loaded, leaves Caffe's where they are. Each is there as
-// StockConvolution and so on in any case, for comparisons.
-#include <caffe/layer_factory.hpp>
-
+// Puts our layers in the place of Caffe's on the CPU. CAFFE_CPU=stock in the environment, as the
+// engine is loaded, leaves Caffe's where they are. In any case, Caffe's are also registered as
+// StockConvolution and so on, for comparisons.
 #include <cstdlib>
-#include <map>
 #include <string>
 
+#include "../module.hpp"
+#include "../registry.hpp"
 #include "layers.hpp"
 
 namespace fcn {
 
 namespace {
 
-using Registry = caffe::LayerRegistry<float>;
+using Replacer = LayerReplacer<float>;
 
-std::map<std::string, Registry::Creator>& stock() {
-  static std::map<std::string, Registry::Creator> creators;
-  return creators;
+Replacer& replacer() {
+  static Replacer one;
+  return one;
 }
 
-// Ours on the CPU unless the layer asks for an engine; else Caffe's choice.
-template <LayerPointer (*ours)(const caffe::LayerParameter&)>
+// Our layer on the CPU; on the GPU, the layer that Caffe would have made.
+template <LayerPointer (*make)(const caffe::LayerParameter&)>
 LayerPointer create(const caffe::LayerParameter& param) {
-  if (caffe::Caffe::mode() != caffe::Caffe::CPU) return stock()[param.type()](param);
-  return ours(param);
+  if (caffe::Caffe::mode() == caffe::Caffe::CPU) return make(param);
+  return replacer().make_replaced(param.type(), param);
 }
 
-bool replace(const std::string& type, Registry::Creator ours) {
-  auto& registry = Registry::Registry();
-  // Caffe's layers register themselves before: the linker is given this file last.
-  CHECK_EQ(registry.count(type), 1) << type << " is to be replaced before it is registered";
-  stock()[type] = registry[type];
-  registry["Stock" + type] = registry[type];
-  const char* wanted = std::getenv("CAFFE_CPU");
-  if (!wanted || std::string(wanted) != "stock") registry[type] = ours;
-  return true;
-}
-
-const bool replaced[] = {
-    replace("Convolution", create<make_convolution>),
-    replace("Deconvolution", create<make_deconvolution>),
-    replace("LRN", create<make_lrn>),
-    replace("Pooling", create<make_pooling>),
-    replace("ReLU", create<make_relu>),
+const struct {
+  std::string type;
+  Replacer::Creator creator;
+} kLayers[] = {
+    {"Convolution", create<make_convolution>},
+    {"Deconvolution", create<make_deconvolution>},
+    {"LRN", create<make_lrn>},
+    {"Pooling", create<make_pooling>},
+    {"ReLU", create<make_relu>},
 };
 
 }  // namespace
+
+void register_cpu_layers() {
+  const char* requested = std::getenv("CAFFE_CPU");
+  const bool stock = requested && std::string(requested) == "stock";
+  for (const auto& layer : kLayers) {
+    Replacer::Registry::Registry()["Stock" + layer.type] = Replacer::registered(layer.type);
+    if (!stock) replacer().replace(layer.type, layer.creator);
+  }
+}
 
 }  // namespace fcn

@@ -10,21 +10,21 @@ namespace fcn {
 namespace {
 
 constexpr size_t kAlign = 64;
-constexpr size_t kHuge = size_t(2) << 20;
+constexpr size_t kHugePage = size_t(2) << 20;
 
 struct Memory {
   char* data = nullptr;
   size_t size = 0;
   ~Memory() { std::free(data); }
 
-  void grow(size_t wanted) {
-    if (wanted <= size) return;
+  void grow(size_t requested) {
+    if (requested <= size) return;
     std::free(data);
     size = 0;
-    const size_t rounded = (wanted + kHuge - 1) / kHuge * kHuge;
-    data = static_cast<char*>(std::aligned_alloc(kHuge, rounded));
+    const size_t rounded = (requested + kHugePage - 1) / kHugePage * kHugePage;
+    data = static_cast<char*>(std::aligned_alloc(kHugePage, rounded));
     if (!data) throw std::bad_alloc();
-    madvise(data, rounded, MADV_HUGEPAGE);  // Advice: it may go unheeded.
+    madvise(data, rounded, MADV_HUGEPAGE);  // This is advice: the system may ignore it.
     size = rounded;
   }
 };

@@ -1,4 +1,4 @@
-// Memory that all layers of a thread share, one after another.
+// Memory that all layers of a thread share, one layer after another.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,8 @@
 
 namespace fcn {
 
-// Regions of the sizes asked for, in bytes, aligned to 64, whose contents are
-// undefined and last until the thread's next call. The memory grows and is kept.
+// Returns regions of the requested sizes, in bytes, aligned to 64. Their contents are undefined and
+// last until the thread's next call. The memory grows and is never given back.
 std::vector<char*> workspace(const std::vector<size_t>& sizes);
 
 }  // namespace fcn

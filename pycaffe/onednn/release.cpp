@@ -1,17 +1,16 @@
-// Gives back the memory of blobs that nothing reads any more, for who asks for it
-// (`engine.lean`): of activations when a net is only tested, of their gradients when it
-// is trained. A blob given back reads as zeros until it is computed again.
-#include <boost/python.hpp>
-
-#include <caffe/net.hpp>
-
+// Gives back the memory of blobs that nothing reads any more, for those who ask for it
+// (fcn.engine.release_activations): of activations when a net is only tested, of their gradients
+// when it is trained. A blob that was given back reads as zeros until it is computed again.
 #include <algorithm>
+#include <boost/python.hpp>
 #include <map>
 #include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "../module.hpp"
 
 namespace fcn {
 
@@ -21,21 +20,22 @@ using Net = caffe::Net<float>;
 using Blob = caffe::Blob<float>;
 using Memory = boost::shared_ptr<caffe::SyncedMemory>;
 
-// The layers known to keep no other hold on the memory of their blobs than these, which
-// they ask for it at each pass. (Reshape, for one, ties its blobs' memory together at set-up.)
-const std::set<std::string> kKnown = {"Convolution", "Deconvolution", "ReLU",     "Pooling",      "LRN",
-                                      "Crop",        "Eltwise",       "Split",    "Dropout",      "Concat",
-                                      "Scale",       "InnerProduct",  "Accuracy", "SoftmaxWithLoss"};
+// The layers known to keep no hold on the memory of their blobs between passes: they ask the blobs
+// for it at each pass. (Reshape, for one, ties its blobs' memory together at set-up.)
+const std::set<std::string> kManageable = {
+    "Convolution", "Deconvolution", "ReLU",     "Pooling",        "LRN",
+    "Crop",        "Eltwise",       "Split",    "Dropout",        "Concat",
+    "Scale",       "InnerProduct",  "Accuracy", "SoftmaxWithLoss"};
 
-// Caffe gives no other way to a blob's memory without copying or owning it.
+// Caffe gives no other way to a blob's memory that neither copies nor owns it.
 struct Open : Blob {
   static Memory& data(Blob& blob) { return blob.*(&Open::data_); }
   static Memory& diff(Blob& blob) { return blob.*(&Open::diff_); }
   static int& capacity(Blob& blob) { return blob.*(&Open::capacity_); }
 };
 
-// Memory that no blob holds is lent again, the smallest that is large enough. All nets
-// share one pool: Caffe never deletes callbacks, and one of each net's would stay for good.
+// Lends memory that no blob holds any more, the smallest that is large enough. All nets share one
+// pool: Caffe never deletes callbacks, so a pool for each net would stay for good.
 class Pool {
  public:
   Memory lend(size_t size) {
@@ -45,8 +45,11 @@ class Pool {
       if (fits && (!best || memory->size() < (*best)->size())) best = &memory;
     }
     if (best) return *best;
-    // What is free is too small: giving it back keeps small blobs from holding on to what large ones needed.
-    const auto small = [&](const Memory& memory) { return memory.use_count() == 1 && memory->size() < size; };
+    // All free memory is too small. It is freed, so that many small pieces do not stay next to the
+    // large ones.
+    const auto small = [&](const Memory& memory) {
+      return memory.use_count() == 1 && memory->size() < size;
+    };
     all_.erase(std::remove_if(all_.begin(), all_.end(), small), all_.end());
     all_.emplace_back(new caffe::SyncedMemory(size));
     return all_.back();
@@ -58,18 +61,19 @@ class Pool {
 
 size_t bytes(const Blob& blob) { return size_t(blob.count()) * sizeof(float); }
 
-// What is done with a net's blobs before and after each layer of each pass.
-class Keeper {
+// Lends and takes back the memory of a net's blobs before and after each layer of each pass.
+class BlobManager {
  public:
-  Keeper(Net* net, const std::set<std::string>& kept) : net_(net) {
+  BlobManager(Net* net, const std::set<std::string>& kept) : net_(net) {
     std::set<const Blob*> fixed;
     for (const auto& name : kept) fixed.insert(net->blob_by_name(name).get());
-    for (const auto* blobs : {&net->input_blobs(), &net->output_blobs()}) fixed.insert(blobs->begin(), blobs->end());
+    for (const auto* blobs : {&net->input_blobs(), &net->output_blobs()})
+      fixed.insert(blobs->begin(), blobs->end());
     for (size_t layer = 0; layer < net->layers().size(); ++layer) {
       for (const auto* blobs : {&net->bottom_vecs()[layer], &net->top_vecs()[layer]}) {
         for (auto* blob : *blobs) {
           last_use_[blob] = layer;
-          if (!kKnown.count(net->layers()[layer]->type())) fixed.insert(blob);
+          if (!kManageable.count(net->layers()[layer]->type())) fixed.insert(blob);
         }
       }
       // A loss keeps its weight where its gradient would be.
@@ -82,11 +86,13 @@ class Keeper {
 
   void before_forward(int layer) {
     CHECK(layer == 0 || layer == done_ + 1)
-        << "a lean net runs from its first layer on: layer " << layer << " reads what has been given back";
+        << "a net that releases its activations runs from its first layer on: layer " << layer
+        << " reads what has been given back";
     done_ = layer;
     const auto &bottom = net_->bottom_vecs()[layer], &top = net_->top_vecs()[layer];
     if (bottom.empty()) return;
-    if (kKnown.count(net_->layers()[layer]->type())) net_->layers()[layer]->Reshape(bottom, top);
+    if (kManageable.count(net_->layers()[layer]->type()))
+      net_->layers()[layer]->Reshape(bottom, top);
     for (auto* blob : top) {
       if (managed(blob) && !is_one_of(blob, bottom)) lend(blob, &Open::data);
     }
@@ -103,21 +109,24 @@ class Keeper {
     for (size_t i = 0; i < bottom.size(); ++i) {
       if (!managed(bottom[i]) || is_one_of(bottom[i], net_->top_vecs()[layer])) continue;
       lend(bottom[i], &Open::diff);
-      if (!writes_gradient(layer, i)) caffe::caffe_set(bottom[i]->count(), 0.f, bottom[i]->mutable_cpu_diff());
+      if (!writes_gradient(layer, i))
+        caffe::caffe_set(bottom[i]->count(), 0.f, bottom[i]->mutable_cpu_diff());
     }
   }
 
   void after_backward(int layer) {
     for (auto* blob : net_->top_vecs()[layer]) {
-      if (managed(blob) && !is_one_of(blob, net_->bottom_vecs()[layer])) give_back(blob, &Open::diff);
+      if (managed(blob) && !is_one_of(blob, net_->bottom_vecs()[layer]))
+        give_back(blob, &Open::diff);
     }
   }
 
  private:
   using Member = Memory& (*)(Blob&);
 
-  // Where a layer writes none, Caffe counts on memory to be zero as it comes: the sum of
-  // a blob's gradients takes in that of the crop which has but its size from it.
+  // Whether a layer writes the gradient of a bottom. Where it does not, Caffe relies on new memory
+  // being zero: the sum of a blob's gradients includes that of the crop layer that reads only the
+  // blob's size.
   bool writes_gradient(int layer, size_t bottom) const {
     return net_->bottom_need_backward()[layer][bottom] &&
            !(bottom > 0 && net_->layers()[layer]->type() == std::string("Crop"));
@@ -143,10 +152,12 @@ class Keeper {
     fit(blob);
   }
 
-  // Lets the blob allocate anew when it grows beyond what it has now, both of data and of diff.
+  // Lets the blob allocate anew when it grows beyond the memory it has now, for data and for diff.
   static void fit(Blob* blob) {
-    if (Open::data(*blob)->size() < bytes(*blob)) Open::data(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
-    if (Open::diff(*blob)->size() < bytes(*blob)) Open::diff(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
+    if (Open::data(*blob)->size() < bytes(*blob))
+      Open::data(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
+    if (Open::diff(*blob)->size() < bytes(*blob))
+      Open::diff(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
     Open::capacity(*blob) = blob->count();
   }
 
@@ -155,46 +166,48 @@ class Keeper {
   int done_ = -1;
 };
 
-// Caffe calls `run` with a layer's number, and never deletes who it calls.
+// Caffe calls `run` with a layer's number, and never deletes a callback.
 class Call : public Net::Callback {
  public:
-  Call(std::shared_ptr<Keeper> keeper, void (Keeper::*work)(int)) : keeper_(keeper), work_(work) {}
+  Call(std::shared_ptr<BlobManager> manager, void (BlobManager::*work)(int))
+      : manager_(manager), work_(work) {}
 
  protected:
-  void run(int layer) override { (keeper_.get()->*work_)(layer); }
+  void run(int layer) override { (manager_.get()->*work_)(layer); }
 
  private:
-  std::shared_ptr<Keeper> keeper_;
-  void (Keeper::*work_)(int);
+  std::shared_ptr<BlobManager> manager_;
+  void (BlobManager::*work_)(int);
 };
 
 class Forbid : public Net::Callback {
  protected:
-  void run(int layer) override { LOG(FATAL) << "a lean net for testing has given back what its backward pass reads"; }
+  void run(int layer) override {
+    LOG(FATAL) << "a net for testing that releases its activations has given back what its "
+                  "backward pass reads";
+  }
 };
-
-void lean(Net& net, const boost::python::list& kept) {
-  std::set<std::string> names;
-  for (int i = 0; i < boost::python::len(kept); ++i) {
-    const std::string name = boost::python::extract<std::string>(kept[i]);
-    if (!net.has_blob(name)) throw std::invalid_argument("the net has no blob '" + name + "' to keep");
-    names.insert(name);
-  }
-  if (caffe::Caffe::mode() != caffe::Caffe::CPU) return;
-  const auto keeper = std::make_shared<Keeper>(&net, names);
-  if (net.phase() == caffe::TEST) {
-    net.add_before_forward(new Call(keeper, &Keeper::before_forward));
-    net.add_after_forward(new Call(keeper, &Keeper::after_forward));
-    net.add_before_backward(new Forbid);
-  } else {
-    net.add_before_backward(new Call(keeper, &Keeper::before_backward));
-    net.add_after_backward(new Call(keeper, &Keeper::after_backward));
-  }
-}
 
 }  // namespace
 
-}  // namespace fcn
+void release_activations(caffe::Net<float>& net, const boost::python::list& kept) {
+  std::set<std::string> names;
+  for (int i = 0; i < boost::python::len(kept); ++i) {
+    const std::string name = boost::python::extract<std::string>(kept[i]);
+    if (!net.has_blob(name))
+      throw std::invalid_argument("the net has no blob '" + name + "' to keep");
+    names.insert(name);
+  }
+  if (caffe::Caffe::mode() != caffe::Caffe::CPU) return;
+  const auto manager = std::make_shared<BlobManager>(&net, names);
+  if (net.phase() == caffe::TEST) {
+    net.add_before_forward(new Call(manager, &BlobManager::before_forward));
+    net.add_after_forward(new Call(manager, &BlobManager::after_forward));
+    net.add_before_backward(new Forbid);
+  } else {
+    net.add_before_backward(new Call(manager, &BlobManager::before_backward));
+    net.add_after_backward(new Call(manager, &BlobManager::after_backward));
+  }
+}
 
-// A second module in the same library: upstream's own cannot be added to without editing it.
-BOOST_PYTHON_MODULE(_lean) { boost::python::def("lean", &fcn::lean); }
+}  // namespace fcn

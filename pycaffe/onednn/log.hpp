@@ -1,0 +1,41 @@
+// With FCN_VERBOSE=1 in the environment, one line on stderr for each pass of each of our layers:
+//   fcn: conv1_1 Convolution forward onednn-winograd (jit_wino_4x3:avx512_core) 12.345 ms
+#pragma once
+
+#include <caffe/proto/caffe.pb.h>
+
+#include <chrono>
+#include <string>
+
+namespace fcn {
+
+// Whether FCN_VERBOSE asks for the lines. It is read once.
+bool verbose();
+
+// Measures one pass of one layer. Does nothing unless verbose().
+class PassTimer {
+ public:
+  explicit PassTimer(const caffe::LayerParameter& layer) : layer_(layer) {
+    if (verbose()) start_ = Clock::now();
+  }
+
+  // Writes the line: `describe` returns the name of the code that computed the pass.
+  template <typename Describe>
+  void log(const char* pass, Describe describe) const {
+    if (verbose()) write(pass, describe());
+  }
+
+  void log(const char* pass, const char* kernel) const {
+    if (verbose()) write(pass, kernel);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void write(const char* pass, const std::string& kernel) const;
+
+  const caffe::LayerParameter& layer_;
+  Clock::time_point start_;
+};
+
+}  // namespace fcn
