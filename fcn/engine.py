@@ -1,26 +1,34 @@
-"""The engine, as the commands want it: quiet, on its fastest kernels, on a chosen device.
+"""The engine, as the library wants it: quiet, on its fastest kernels, on a chosen device.
 
-glog and OpenBLAS read their settings once, as caffe loads them. So every package of
-ours that imports caffe imports this first.
+glog and OpenBLAS read their settings once, when caffe loads them. So every module of the library
+imports caffe from here:
+
+    from fcn.engine import caffe
+
+FCN_VERBOSE=1 in the environment writes a line on stderr for each pass of each layer that the engine
+has a choice of kernels for: the layer, the kernel, the time.
 """
 
-import importlib.util
 import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from fcn.errors import FCNError
 
 # Caffe's own log tells every layer of every net; ours tells the run.
 os.environ.setdefault('GLOG_minloglevel', '2')
 
 
-def _openblas_core():
-    """The kernels OpenBLAS should take, or None to let it choose.
+def _openblas_core() -> str | None:
+    """Return the kernels that OpenBLAS should take, or None to let it choose.
 
-    Releases older than an AMD processor fall back to AVX2 kernels on it though it
-    has AVX-512, at half the speed (measured: Debian 12's 0.3.21 on Zen 5, 240
-    against 450 GFLOP/s on two cores).
+    On an AMD processor that is newer than itself, OpenBLAS falls back to AVX2 kernels even if the
+    processor has AVX-512, at half the speed (measured: Debian 12's 0.3.21 on Zen 5, 240 against
+    450 GFLOP/s on two cores).
     """
     try:
         info = Path('/proc/cpuinfo').read_text()
@@ -35,33 +43,46 @@ def _openblas_core():
 if 'OPENBLAS_CORETYPE' not in os.environ and (_core := _openblas_core()):
     os.environ['OPENBLAS_CORETYPE'] = _core
 
-import caffe  # noqa: E402
-import numpy as np  # noqa: E402
-from caffe import _build  # noqa: E402
+try:
+    import caffe
+    from caffe import _build, _fcn
 
-if _build.CUDA:
-    from caffe import _cuda
+    if _build.CUDA:
+        from caffe import _cuda
+except ImportError as error:
+    raise FCNError(
+        f'the engine is missing ({error}); run `pip install ./pycaffe` in a clone of the '
+        'repository (see README)'
+    ) from error
 
-from fcn.errors import FCNError  # noqa: E402
+import numpy as np  # noqa: E402  (its OpenBLAS reads the settings too)
 
-# Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
+# Whether Caffe's own layers compute on the CPU, instead of ours over oneDNN.
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
 
-__all__ = ['STOCK', 'caffe', 'choose_device', 'net_of', 'release_activations', 'versions']
+__all__ = [
+    'STOCK',
+    'caffe',
+    'choose_device',
+    'net_of',
+    'release_activations',
+    'set_threads',
+    'threads',
+    'versions',
+]
 
 
-def choose_device(gpu=None):
+def choose_device(gpu: int | None = None) -> str:
     """Set Caffe's mode and return 'cpu' or 'gpu N'.
 
-    `gpu` is a device's number, or None for the first if the engine has CUDA and there
-    is one, else the CPU; −1 asks for the CPU. Raises FCNError where the engine has
-    no CUDA, or there is no such GPU, and for a CAFFE_CPU in the environment that is not
-    'stock'.
+    `gpu` is the number of a device; −1 asks for the CPU. None asks for the first GPU if the engine
+    has CUDA and there is a GPU, else for the CPU. Raises FCNError if the engine has no CUDA, if
+    there is no such GPU, and for a CAFFE_CPU in the environment that is not 'stock'.
     """
     if os.environ.get('CAFFE_CPU', 'stock') != 'stock':
         raise FCNError(
-            f"CAFFE_CPU={os.environ['CAFFE_CPU']}: the only choice is stock, for Caffe's own layers; "
-            'unset it for the faster ones'
+            f'CAFFE_CPU={os.environ["CAFFE_CPU"]}: the only choice is stock, for '
+            "Caffe's own layers; unset it for the faster ones"
         )
     count = _cuda.device_count() if _build.CUDA else 0
     if gpu is None:
@@ -71,82 +92,89 @@ def choose_device(gpu=None):
         return 'cpu'
     if not _build.CUDA:
         raise FCNError(
-            f'--gpu {gpu}: this Caffe was built for the CPU alone; leave the option out, or '
+            f'--gpu {gpu}: this Caffe was built for the CPU only; leave the option out, or '
             'build the engine for CUDA (CUDA=1 make setup)'
         )
-    if gpu >= count:
-        there = (
-            f'the GPUs here are 0 to {count - 1}'
-            if count
-            else f'there is no GPU here ({_no_gpu()})'
-        )
+    if not count:
         raise FCNError(
-            f'--gpu {gpu}: {there}; leave the option out for {"the first" if count else "the CPU"}'
+            f'--gpu {gpu}: there is no GPU here ({_no_gpu()}); leave the option out for the CPU'
+        )
+    if gpu >= count:
+        raise FCNError(
+            f'--gpu {gpu}: the GPUs here are 0 to {count - 1}; leave the option out for the first'
         )
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f'gpu {gpu}'
 
 
-def _no_gpu():
-    """Why CUDA finds no GPU."""
+def _no_gpu() -> str:
+    """Return why CUDA finds no GPU."""
     driver, runtime, _ = _cuda.versions()
     if driver is None:
         return "NVIDIA's driver is not installed"
     return f"NVIDIA's driver is for CUDA {driver}, this engine for {runtime}"
 
 
-def net_of(spec, phase=caffe.TEST):
-    """The caffe.Net of a NetSpec or a NetParameter, which Caffe wants as a file."""
+def threads() -> int:
+    """Return how many threads the calling thread computes a net with, on the CPU."""
+    return _fcn.threads()
+
+
+def set_threads(count: int) -> None:
+    """Let the calling thread compute nets with `count` threads on the CPU.
+
+    The layers on oneDNN keep this number for each thread that calls it. OpenBLAS keeps one for the
+    process, which is set as well. Raises ValueError unless `count` is positive.
+    """
+    _fcn.set_threads(count)
+
+
+def net_of(spec: Any, phase: int = caffe.TEST) -> caffe.Net:
+    """Return the net of `spec`, a NetSpec or a NetParameter, which Caffe wants as a file."""
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt', encoding='utf-8') as file:
         file.write(str(spec.to_proto() if isinstance(spec, caffe.NetSpec) else spec))
         file.flush()
         return caffe.Net(file.name, phase)
 
 
-def release_activations(net, keep=()):
-    """Let `net`, a caffe.Net, give back the memory of blobs that nothing reads any more.
+def release_activations(net: caffe.Net, keep: Iterable[str] = ()) -> None:
+    """Let `net` give back the memory of blobs that nothing reads any more.
 
-    In a net for testing these are the activations: after a forward pass, which must start
-    at the first layer, only inputs, outputs and the blobs named in `keep` hold what was
-    computed; a backward pass ends the process. In a net for training they are the
-    gradients by the activations (`net.blobs[...].diff`). What was given back reads as zeros.
-    On a GPU nothing is given back.
-    Raises ValueError for a blob that the net does not have.
+    In a net for testing these are the activations: after a forward pass, which must start at the
+    first layer, only inputs, outputs and the blobs named in `keep` hold what was computed; a
+    backward pass ends the process. In a net for training they are the gradients with respect to the
+    activations (`net.blobs[...].diff`). A blob that was given back reads as zeros. On a GPU nothing
+    is given back. Raises ValueError for a blob that the net does not have.
     """
-    _extension('_lean').lean(net, list(keep))
+    _fcn.release_activations(net, list(keep))
 
 
-def _extension(name):
-    """A module of ours that lies in the same library as Caffe's own."""
-    spec = importlib.util.spec_from_file_location(f'caffe.{name}', caffe._caffe.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _our_commit() -> str | None:
+    """Return the commit of the clone that this file is part of, or None if there is no clone.
 
+    It ends in -dirty if files other than results differ from the commit.
+    """
 
-def _our_commit():
-    """This repository's commit, with -dirty if files other than results differ from it; None outside a clone."""
-
-    def git(*arguments):
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ['git', *arguments], cwd=Path(__file__).parent, text=True, capture_output=True
         )
 
     try:
-        commit = git('describe', '--always')
-    except OSError:  # no git
+        # An installed copy can lie in a clone of something else.
+        if git('ls-files', '--error-unmatch', Path(__file__).name).returncode:
+            return None
+    except OSError:  # git is not installed
         return None
-    if commit.returncode:
-        return None
-    return (
-        commit.stdout.strip()
-        + '-dirty' * git('diff', '--quiet', 'HEAD', '--', '.', ':!results').returncode
-    )
+    commit = git('describe', '--always').stdout.strip()
+    # 0: no difference, 1: a difference, more: an error.
+    changed = git('diff', '--quiet', 'HEAD', '--', ':/', ':(top,exclude)results').returncode == 1
+    return f'{commit}-dirty' if changed else commit
 
 
-def versions():
-    """What a run's results depend on, as a dictionary for its log."""
+def versions() -> dict[str, Any]:
+    """Return what a run's results depend on, as a dictionary for its log."""
     return {
         'fcn': _our_commit(),
         'caffe': f'{caffe.__version__} {_build.COMMIT}',
@@ -159,8 +187,8 @@ def versions():
     }
 
 
-def _cuda_versions():
-    """The same of the GPUs: their names, TF32 or not, the largest workspace of a convolution."""
+def _cuda_versions() -> dict[str, Any]:
+    """Return the same for GPUs: names, TF32 or not, the maximum workspace of a convolution."""
     driver, runtime, cudnn = _cuda.versions()
     return {
         'cuda': runtime,

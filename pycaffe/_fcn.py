@@ -4,7 +4,8 @@ Caffe's __init__.py imports this module as its last step, so `import caffe` is e
 layers in the place of Caffe's. CAFFE_CPU=stock in the environment keeps Caffe's.
 """
 
-import importlib.util
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import module_from_spec
 from types import ModuleType
 
 from caffe import _caffe
@@ -12,9 +13,9 @@ from caffe import _caffe
 
 def _load_native() -> ModuleType:
     """Return caffe._fcn_native, a second module in the library of caffe._caffe."""
-    spec = importlib.util.spec_from_file_location('caffe._fcn_native', _caffe.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = ExtensionFileLoader('caffe._fcn_native', _caffe.__file__)
+    module = module_from_spec(ModuleSpec(loader.name, loader, origin=_caffe.__file__))
+    loader.exec_module(module)
     return module
 
 

@@ -1,5 +1,5 @@
-// Force-included before every source of Caffe, so that today's libraries
-// compile it unedited. Each entry says what changed.
+// Force-included before every source of Caffe, so that it compiles unedited with today's libraries.
+// Each entry says what changed.
 #pragma once
 
 // net.cpp calls HDF5 but reaches its header only through one that no longer

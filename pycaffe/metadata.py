@@ -1,7 +1,7 @@
-"""Adds to what a built wheel requires.
+"""Adds requirements to a built wheel.
 
-What the engine needs to run depends on what it was built for, and scikit-build-core
-takes the requirements from pyproject.toml alone.
+What the engine needs to run depends on what it was built for, and scikit-build-core takes the
+requirements from pyproject.toml alone.
 """
 
 import base64
@@ -9,11 +9,12 @@ import csv
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def require(wheel, requirements):
-    """Let the Path `wheel` require `requirements` ("name>=1,<2") as well; whole or not at all."""
+def require(wheel: Path, requirements: Iterable[str]) -> None:
+    """Let `wheel` require `requirements` ("name>=1,<2") as well; whole or not at all."""
     fresh = wheel.with_suffix('.partial')
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(fresh, 'w', zipfile.ZIP_DEFLATED) as new:
         names = {
@@ -33,20 +34,20 @@ def require(wheel, requirements):
     fresh.replace(wheel)
 
 
-def with_requirements(text, requirements):
-    """The METADATA `text` with more headers; the blank line before the description ends them."""
+def with_requirements(text: str, requirements: Iterable[str]) -> str:
+    """Return METADATA `text` with more headers, before the blank line that ends the headers."""
     headers, blank, description = text.partition('\n\n')
     lines = (f'\nRequires-Dist: {requirement}' for requirement in requirements)
     return ''.join([headers.rstrip('\n'), *lines, blank or '\n', description])
 
 
-def with_digest(text, name, contents):
-    """The RECORD `text` with the digest and size of the file `name` as they are now."""
+def with_digest(text: str, name: str, contents: bytes) -> str:
+    """Return RECORD `text` with the digest and the size that the file `name` has now."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(contents).digest()).decode().rstrip('=')
     rows = [
-        [name, f"sha256={digest}", len(contents)] if row[0] == name else row
+        [name, f'sha256={digest}', len(contents)] if row[0] == name else row
         for row in csv.reader(io.StringIO(text))
-    ]  # fmt: skip
+    ]
     out = io.StringIO()
     csv.writer(out, lineterminator='\n').writerows(rows)
     return out.getvalue()

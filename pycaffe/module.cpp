@@ -7,7 +7,9 @@
 #include <omp.h>
 
 #include <boost/python.hpp>
+#include <caffe/net.hpp>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -25,6 +27,14 @@ void register_layers() {
 #endif
     register_cpu_layers();
   });
+}
+
+void release_activations_of(caffe::Net<float>& net, const boost::python::list& kept) {
+  std::set<std::string> names;
+  for (int i = 0; i < boost::python::len(kept); ++i) {
+    names.insert(boost::python::extract<std::string>(kept[i]));
+  }
+  release_activations(&net, names);
 }
 
 // Threads that our layers (OpenMP) and Caffe's (OpenBLAS) compute with. OpenMP keeps the number for
@@ -45,7 +55,7 @@ BOOST_PYTHON_MODULE(_fcn_native) {
   using boost::python::def;
   fcn::install_signal_stack();
   def("register_layers", &fcn::register_layers);
-  def("release_activations", &fcn::release_activations);
+  def("release_activations", &fcn::release_activations_of);
   def("threads", &fcn::threads);
   def("set_threads", &fcn::set_threads);
 }

@@ -1,19 +1,25 @@
 // What module.cpp offers to Python or does as it is loaded.
 #pragma once
 
-#include <boost/python/list.hpp>
-#include <caffe/net.hpp>
+#include <set>
+#include <string>
+
+namespace caffe {
+template <typename Dtype>
+class Net;
+}
 
 namespace fcn {
 
 void register_cpu_layers();  // onednn/register.cpp
 void register_gpu_layers();  // cuda/register.cpp, in a build for the GPU
 
-// Lets `net` give back the memory of blobs that nothing reads any more; `kept` are names of blobs
-// that stay. Throws std::invalid_argument for a name that the net does not have.
-void release_activations(caffe::Net<float>& net, const boost::python::list& kept);
+// onednn/release.cpp: lets `net` give back the memory of blobs that nothing reads any more, except
+// the blobs named `kept`. Throws std::invalid_argument for a name that the net does not have.
+void release_activations(caffe::Net<float>* net, const std::set<std::string>& kept);
 
-// Gives the calling thread, which is the one that loads the engine, a stack for signals.
+// signals.cpp: gives the calling thread, which is the one that loads the engine, a stack for
+// signals.
 void install_signal_stack();
 
 }  // namespace fcn

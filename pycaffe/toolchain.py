@@ -1,7 +1,7 @@
-"""What building the engine needs from the system: is it there, and which versions.
+"""Checks what building the engine needs from the system: whether it is there, in which versions.
 
-A missing piece would otherwise surface as a page of CMake or compiler output.
-All that is missing is told at once, with the apt line that mends it.
+Otherwise a missing piece would show as a page of CMake's or the compiler's output. One message
+names all that is missing, with the apt command that fixes it.
 """
 
 import os
@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 PYTHON = f'{sys.version_info.major}.{sys.version_info.minor}'
 BOOST_PYTHON = f'boost_python{PYTHON.replace(".", "")}'
@@ -28,18 +30,18 @@ PACKAGES = {
     'libopenblas-dev': ('cblas.h', 'openblas'),
     'libdnnl-dev': ('dnnl.hpp', 'dnnl'),
 }
-# Where distributions put headers and libraries of which they ship several builds.
+# The folders of headers and libraries of which distributions ship several builds.
 SUBFOLDERS = ('', 'hdf5/serial', 'openblas', 'openblas-pthread')
 
 
 class ToolchainError(Exception):
-    """Something the build needs is missing: the message says what, and how to mend it."""
+    """Something that the build needs is missing. The message says what, and how to fix it."""
 
 
-def check():
-    """Raise one ToolchainError that names all that is missing; return nothing if all is there."""
-    missing = {}  # Debian's package → what of it is not there
-    if compiler() is None:
+def check() -> None:
+    """Raise one ToolchainError that names all that is missing; return if nothing is missing."""
+    missing = {}  # Debian's package → which part of it is missing
+    if not compiler():
         missing['g++'] = 'a C++ compiler'
     else:
         missing.update(missing_packages())
@@ -50,8 +52,9 @@ def check():
     other = other_python(missing)
     if other:
         raise ToolchainError(
-            f'Boost.Python on this machine is built for Python {other}, and this is Python {PYTHON} '
-            f"({sys.executable}). Use a virtual environment of the distribution's own Python:\n"
+            f'Boost.Python on this machine is built for Python {other}, and this is Python '
+            f"{PYTHON} ({sys.executable}). Use a virtual environment of the distribution's own "
+            'Python:\n'
             f'    /usr/bin/python{other} -m venv .venv && .venv/bin/pip install ./pycaffe'
         )
     if missing:
@@ -62,16 +65,16 @@ def check():
         )
 
 
-def compiler():
-    """The C++ compiler's command as words, as CMake would choose it, or None."""
+def compiler() -> list[str]:
+    """Return the command of the C++ compiler that CMake would choose, as words; none if missing."""
     named = shlex.split(os.environ.get('CXX', ''))
     if named:
-        return named if shutil.which(named[0]) else None
-    return next(([name] for name in ('c++', 'g++', 'clang++') if shutil.which(name)), None)
+        return named if shutil.which(named[0]) else []
+    return next(([name] for name in ('c++', 'g++', 'clang++') if shutil.which(name)), [])
 
 
-def missing_packages():
-    """Debian's package → the header or library of it that is not there."""
+def missing_packages() -> dict[str, str]:
+    """Return Debian's packages that are missing → the header or the library that shows it."""
     headers, libraries = present_headers(), present_libraries()
     return {
         package: header if header not in headers else f'lib{library}.so'
@@ -80,8 +83,8 @@ def missing_packages():
     }
 
 
-def present_headers():
-    """Those of the headers that the compiler finds, asked in one run of its preprocessor."""
+def present_headers() -> set[str]:
+    """Return those of the headers that the compiler finds, in one run of its preprocessor."""
     headers = [header for header, _ in PACKAGES.values()]
     probe = ''.join(
         f'#if __has_include(<{header}>)\nfound {header}\n#endif\n' for header in headers
@@ -89,39 +92,42 @@ def present_headers():
     folders = [Path('/usr/include') / name for name in SUBFOLDERS if name]
     folders += [prefix / 'include' for prefix in prefixes()]
     flags = [*shlex.split(os.environ.get('CXXFLAGS', '')), *(f'-I{folder}' for folder in folders)]
-    found = run(*compiler(), *flags, '-E', '-P', '-x', 'c++', '-', text=probe)
-    return set(re.findall(r'^found (\S+)$', found, re.MULTILINE))
+    output = run(*compiler(), *flags, '-E', '-P', '-x', 'c++', '-', text=probe)
+    return set(re.findall(r'^found (\S+)$', output, re.MULTILINE))
 
 
-def library_folders():
-    """The folders in which the compiler looks for libraries, and those below them that it is told of."""
-    found = re.search(r'libraries: =?(.*)', run(*compiler(), '-print-search-dirs'))
-    folders = [Path(name) for name in found[1].split(':')] if found else []
+def library_folders() -> list[Path]:
+    """Return the folders in which the compiler looks for libraries, and SUBFOLDERS of them."""
+    searched = re.search(r'libraries: =?(.*)', run(*compiler(), '-print-search-dirs'))
+    folders = [Path(name) for name in searched[1].split(':')] if searched else []
     folders += [prefix / 'lib' for prefix in prefixes()]
     return [folder / name for folder in folders for name in SUBFOLDERS]
 
 
-def present_libraries():
-    """Those of the libraries that can be linked → the file, whose name says the version."""
-    folders, found = library_folders(), {}
+def present_libraries() -> dict[str, Path]:
+    """Return those of the libraries that can be linked → the file, whose name has the version."""
+    folders, present = library_folders(), {}
     for _, library in PACKAGES.values():
         paths = (folder / f'lib{library}.so' for folder in folders)
         path = next((path for path in paths if path.exists()), None)
         if path:
-            found[library] = path.resolve()
-    return found
+            present[library] = path.resolve()
+    return present
 
 
-def prefixes():
-    """The folders of software installed by hand, as CMake is told of them."""
+def prefixes() -> list[Path]:
+    """Return the folders of software installed by hand: those in CMAKE_PREFIX_PATH."""
     return [
         Path(name) for name in re.split('[:;]', os.environ.get('CMAKE_PREFIX_PATH', '')) if name
     ]
 
 
-def other_python(missing):
-    """The other Python ("3.11") that Boost.Python is built for, if it is not built for this one."""
-    if 'libboost-python-dev' not in missing or compiler() is None:
+def other_python(missing: Collection[str]) -> str | None:
+    """Return the Python ("3.11") that Boost.Python is built for, if that is another than this one.
+
+    `missing` are the names of the missing packages.
+    """
+    if 'libboost-python-dev' not in missing or not compiler():
         return None
     for folder in library_folders():
         for path in folder.glob('libboost_python3*.so'):
@@ -131,8 +137,8 @@ def other_python(missing):
     return None
 
 
-def fingerprint():
-    """The versions of all that the wheel is compiled by and linked with, for the cache's key."""
+def fingerprint() -> dict[str, Any]:
+    """Return the versions of what the wheel is compiled by and linked with, for the cache's key."""
     return {
         'compiler': run(*compiler(), '--version').splitlines()[:1],
         'protoc': run('protoc', '--version').strip(),
@@ -141,8 +147,8 @@ def fingerprint():
     }
 
 
-def run(*command, text=''):
-    """What `command` prints, given `text` on its standard input."""
+def run(*command: str, text: str = '') -> str:
+    """Return what `command` prints, given `text` on its standard input."""
     environment = {**os.environ, 'LC_ALL': 'C'}
     return subprocess.run(
         command, input=text, capture_output=True, text=True, env=environment

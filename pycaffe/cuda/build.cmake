@@ -1,10 +1,10 @@
-# The part of the build that is for CUDA, for the target that is defined after it. cuda_toolkit.py says
-# where things lie, in CMAKE_CUDA_COMPILER, CMAKE_CUDA_ARCHITECTURES and these three.
+# The part of the build that is for CUDA, for the target that is defined after it. cuda_toolkit.py
+# says where things lie, in CMAKE_CUDA_COMPILER, CMAKE_CUDA_ARCHITECTURES and these three.
 set(CUDA_INCLUDES "" CACHE STRING "folders of the headers of CUDA's libraries")
 set(CUDA_LIBRARIES "" CACHE STRING "cuBLAS, cuRAND, cuDNN and NCCL, as flags of the linker")
 set(CUDA_RPATH "" CACHE STRING "where these are found when caffe is imported")
 
-# Linked into the module, so that it does not need the very version of the runtime it was built with.
+# Linked into the module, so that it does not need the very runtime it was built with.
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
@@ -42,8 +42,8 @@ set_source_files_properties("${source}/python/caffe/_caffe.cpp" PROPERTIES
 add_compile_definitions(USE_CUDNN USE_NCCL)
 # One of them is Thrust's: since CUDA 13 it lies in CCCL's folder, which nvcc knows and g++ is told.
 include_directories(${CUDA_INCLUDES})
-# These are flags and not files: CMake would put a file's folder into the run path, and that can be the
-# temporary folder of an isolated build.
+# These are flags and not files: CMake would put a file's folder into the run path, and that can be
+# the temporary folder of an isolated build.
 link_libraries(${CUDA_LIBRARIES})
 set(CMAKE_INSTALL_RPATH "${CUDA_RPATH}")
 install(FILES "${CMAKE_CURRENT_LIST_DIR}/_cuda.py" DESTINATION .)

@@ -1,7 +1,6 @@
-// What CUDA 13 and cuDNN 9 took away from Caffe, and how its cuDNN layers work
-// on images of many sizes. Included by ../compat.h; each entry says what
-// replaces what. The code behind it is in the .cpp files beside this one, which
-// define PYCAFFE_OURS to see the libraries' own names.
+// Replaces what CUDA 13 and cuDNN 9 no longer have and Caffe needs, and lets its cuDNN layers work
+// on images of many sizes. Included by ../compat.h. Each entry says what replaces what. The code is
+// in the .cpp files next to this one, which define PYCAFFE_OURS to see the libraries' own names.
 #pragma once
 
 #ifdef __cplusplus
@@ -15,7 +14,7 @@ static_assert(CUDNN_MAJOR == 9, "cuDNN 9 is needed");
 
 namespace pycaffe {
 
-// CUDA 13 dropped three members that Caffe::DeviceQuery prints; the attributes still tell them.
+// CUDA 13 dropped three members that Caffe::DeviceQuery prints. The attributes still have them.
 struct DeviceProp : cudaDeviceProp {
   int clockRate, deviceOverlap, kernelExecTimeoutEnabled;
 };
@@ -26,13 +25,13 @@ cudaError_t device_properties(DeviceProp* properties, int device);
 cublasStatus_t create_blas(cublasHandle_t* handle);
 curandStatus_t create_random(curandGenerator_t* generator, curandRngType_t type);
 
-// As cuDNN's, with the mathematics that CAFFE_TF32 asks for.
+// As cuDNN's function, with the mathematics that CAFFE_TF32 asks for.
 cudnnStatus_t set_convolution(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
                               int stride_h, int stride_w, int dilation_h, int dilation_w,
                               cudnnConvolutionMode_t mode, cudnnDataType_t type);
 
-// cuDNN 8 dropped these three. Asked at every reshape, they remember the answer for each shape;
-// instead of Caffe's limit of 8 MiB the one of CAFFE_WORKSPACE_MIB holds.
+// cuDNN 8 dropped these three. Caffe calls them at every reshape, so they remember the answer for
+// each shape. The limit is that of CAFFE_WORKSPACE_MIB instead of Caffe's 8 MiB.
 cudnnStatus_t choose(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
                      cudnnFilterDescriptor_t filter, cudnnConvolutionDescriptor_t convolution,
                      cudnnTensorDescriptor_t top, int preference, size_t limit,
@@ -46,7 +45,7 @@ cudnnStatus_t choose(cudnnHandle_t handle, cudnnFilterDescriptor_t filter,
                      cudnnTensorDescriptor_t bottom, int preference, size_t limit,
                      cudnnConvolutionBwdDataAlgo_t* algorithm);
 
-// cuDNN plans a convolution anew to tell its workspace: remembered likewise.
+// To tell the workspace, cuDNN plans a convolution anew. These answers are remembered too.
 cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnTensorDescriptor_t bottom,
                              cudnnFilterDescriptor_t filter,
                              cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t top,
@@ -60,8 +59,8 @@ cudnnStatus_t workspace_size(cudnnHandle_t handle, cudnnFilterDescriptor_t filte
                              cudnnTensorDescriptor_t bottom,
                              cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes);
 
-// Every cuDNN layer of Caffe allocates a workspace of its own. Here it gets a place in one that all
-// share (borrow, give_back), whose memory is taken when a convolution runs (lend).
+// Every cuDNN layer of Caffe allocates a workspace of its own. Here it gets an offset into one that
+// all share (borrow, give_back). The memory is allocated when a convolution runs (lend).
 cudaError_t borrow(void** workspace, size_t bytes);
 cudaError_t give_back(void* workspace);
 bool lend(void** workspace, size_t bytes);

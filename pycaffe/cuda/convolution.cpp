@@ -1,4 +1,4 @@
-// Which algorithm cuDNN convolves with, by which mathematics and in how much workspace.
+// Chooses the algorithm, the mathematics and the workspace of cuDNN's convolutions.
 #include <algorithm>
 #include <vector>
 
@@ -9,7 +9,7 @@ namespace pycaffe {
 
 namespace {
 
-constexpr std::size_t REMEMBERED = 1 << 16;  // FCN-8s asks for about 60 a size
+constexpr std::size_t MAX_ANSWERS = 1 << 16;  // FCN-8s asks for about 60 at each image size
 
 void append(std::vector<int>* shape, cudnnTensorDescriptor_t tensor) {
   cudnnDataType_t type;
@@ -41,7 +41,8 @@ void append(std::vector<int>* shape, cudnnConvolutionDescriptor_t convolution) {
   shape->insert(shape->end(), {mode, type, math});
 }
 
-// All that the answer for a convolution depends on, which an algorithm or −1 belongs to.
+// Returns all that the answer for a convolution depends on. `algorithm` is −1 where the algorithm
+// is the question.
 template <typename First, typename Second, typename Fourth>
 std::vector<int> shape_of(First first, Second second, cudnnConvolutionDescriptor_t convolution,
                           Fourth fourth, int algorithm) {
@@ -55,12 +56,13 @@ std::vector<int> shape_of(First first, Second second, cudnnConvolutionDescriptor
   return shape;
 }
 
-// The fastest by cuDNN's own estimate that fits the limit and gives the same bits each time, so
-// that a run resumed ends as one that was never stopped; the fastest that fits if all differ.
-template <typename Found, typename Algorithm>
-cudnnStatus_t best(const std::vector<Found>& found, Algorithm* algorithm) {
-  const Found* fits = nullptr;
-  for (const Found& one : found) {
+// Finds the fastest algorithm, by cuDNN's own estimate, that fits the limit and gives the same bits
+// each time, so that a resumed run ends like one that was never stopped. If none gives the same
+// bits, finds the fastest that fits.
+template <typename Result, typename Algorithm>
+cudnnStatus_t best(const std::vector<Result>& results, Algorithm* algorithm) {
+  const Result* fits = nullptr;
+  for (const Result& one : results) {
     if (one.status != CUDNN_STATUS_SUCCESS || one.memory > workspace_limit()) continue;
     if (!fits) fits = &one;
     if (one.determinism == CUDNN_DETERMINISTIC) {
@@ -73,20 +75,20 @@ cudnnStatus_t best(const std::vector<Found>& found, Algorithm* algorithm) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-template <typename Found, typename Algorithm, typename Get, typename First, typename Second,
+template <typename Result, typename Algorithm, typename Get, typename First, typename Second,
           typename Fourth>
-cudnnStatus_t choose_by(Get get, int most, cudnnHandle_t handle, First first, Second second,
+cudnnStatus_t choose_by(Get get, int max_results, cudnnHandle_t handle, First first, Second second,
                         cudnnConvolutionDescriptor_t convolution, Fourth fourth,
                         Algorithm* algorithm) {
-  static Memo<Algorithm> memo(REMEMBERED);
+  static Memo<Algorithm> memo(MAX_ANSWERS);
   return memo.get(shape_of(first, second, convolution, fourth, -1), CUDNN_STATUS_SUCCESS, algorithm,
                   [&](Algorithm* chosen) {
-                    std::vector<Found> found(most);
+                    std::vector<Result> results(max_results);
                     int count = 0;
-                    const cudnnStatus_t status =
-                        get(handle, first, second, convolution, fourth, most, &count, found.data());
-                    found.resize(std::max(count, 0));
-                    return status == CUDNN_STATUS_SUCCESS ? best(found, chosen) : status;
+                    const cudnnStatus_t status = get(handle, first, second, convolution, fourth,
+                                                     max_results, &count, results.data());
+                    results.resize(std::max(count, 0));
+                    return status == CUDNN_STATUS_SUCCESS ? best(results, chosen) : status;
                   });
 }
 
@@ -94,7 +96,7 @@ template <typename Algorithm, typename Get, typename First, typename Second, typ
 cudnnStatus_t size_by(Get get, cudnnHandle_t handle, First first, Second second,
                       cudnnConvolutionDescriptor_t convolution, Fourth fourth, Algorithm algorithm,
                       size_t* bytes) {
-  static Memo<size_t> memo(REMEMBERED);
+  static Memo<size_t> memo(MAX_ANSWERS);
   return memo.get(shape_of(first, second, convolution, fourth, algorithm), CUDNN_STATUS_SUCCESS,
                   bytes, [&](size_t* size) {
                     const cudnnStatus_t status =

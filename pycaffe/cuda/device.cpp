@@ -1,4 +1,4 @@
-// The GPUs there are, and what Caffe asks of the first of them as it starts.
+// The GPUs, and what Caffe asks of the first of them as it starts.
 #include <cstdio>
 
 #include "settings.hpp"

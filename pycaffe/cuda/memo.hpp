@@ -1,4 +1,4 @@
-// Remembers answers that are slow to get, for the shapes they were got for.
+// Remembers answers that take long to get, by the shapes they are for.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +8,15 @@
 
 namespace pycaffe {
 
-// A shape as integers → an answer. It forgets all when full, so that a stream of images whose sizes
-// never come again does not fill the memory.
+// Maps a shape, as integers, to an answer. It forgets all answers when it is full, so that a stream
+// of images whose sizes never come again does not fill the memory.
 template <typename Answer>
 class Memo {
  public:
-  explicit Memo(std::size_t most) : most_(most) {}
+  explicit Memo(std::size_t max_answers) : max_answers_(max_answers) {}
 
-  // The answer for `shape`, from ask(&answer) unless it is known. What `ask` returns is the status,
-  // and only an answer whose status is `good` is remembered.
+  // Finds the answer for `shape`, by ask(&answer) unless it is known. Returns the status that `ask`
+  // returns; an answer is remembered only if its status is `good`.
   template <typename Status, typename Ask>
   Status get(const std::vector<int>& shape, Status good, Answer* answer, Ask ask) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -27,14 +27,14 @@ class Memo {
     }
     const Status status = ask(answer);
     if (status == good) {
-      if (answers_.size() >= most_) answers_.clear();
+      if (answers_.size() >= max_answers_) answers_.clear();
       answers_[shape] = *answer;
     }
     return status;
   }
 
  private:
-  const std::size_t most_;
+  const std::size_t max_answers_;
   std::mutex mutex_;
   std::map<std::vector<int>, Answer> answers_;
 };

@@ -1,6 +1,6 @@
-// Force-included before _caffe.cpp, which turns NCCL's identifier into bytes by
-// PyBytes_FromString: that ends at the first of its 128 bytes to be 0. It calls
-// that function for nothing else.
+// Force-included before _caffe.cpp, which turns NCCL's identifier into bytes by PyBytes_FromString.
+// That stops at the first of its 128 bytes that is 0. _caffe.cpp calls that function for nothing
+// else.
 #pragma once
 
 #include <Python.h>

@@ -1,8 +1,9 @@
 // One workspace for all of Caffe's cuDNN layers on a GPU.
 //
-// It is safe to share: a layer's convolutions run on streams of its own, and it ends with a kernel
-// on the default stream, which waits for them and which the next layer's streams wait for. Within a
-// layer, the places differ. Each thread has its own, because threads are not ordered so.
+// Sharing it is safe: a layer's convolutions run on streams of its own, and the layer ends with a
+// kernel on the default stream, which waits for them and which the next layer's streams wait for.
+// Within a layer, the offsets differ. Each thread has a workspace of its own, because threads are
+// not ordered in this way.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -12,18 +13,18 @@ namespace pycaffe {
 
 namespace {
 
-// What a layer holds is no address but a place counted from here, so that the memory may move as it
+// A layer holds no address but an offset, counted from here, so that the memory may move as it
 // grows.
 constexpr std::uintptr_t ORIGIN = 1 << 20;
 
-std::atomic<size_t> most{0};  // bytes that the neediest layer has asked for
+std::atomic<size_t> max_bytes{0};  // the largest workspace that a layer has requested
 
 class Shared {
  public:
   ~Shared() { cudaFree(memory_); }
 
-  // Memory of at least `bytes`, or NULL. Freeing waits for the device, so nothing runs in what is
-  // freed.
+  // Returns memory of at least `bytes`, or NULL. Freeing waits for the device, so nothing runs in
+  // the freed memory.
   char* memory(size_t bytes) {
     if (bytes > bytes_) {
       cudaFree(memory_);
@@ -43,7 +44,8 @@ class Shared {
 }  // namespace
 
 cudaError_t borrow(void** workspace, size_t bytes) {
-  for (size_t known = most; known < bytes && !most.compare_exchange_weak(known, bytes);) {
+  size_t known = max_bytes;
+  while (known < bytes && !max_bytes.compare_exchange_weak(known, bytes)) {
   }
   *workspace = reinterpret_cast<void*>(ORIGIN);
   return cudaSuccess;
@@ -59,9 +61,9 @@ bool lend(void** workspace, size_t bytes) {
   int device;
   if (cudaGetDevice(&device) != cudaSuccess) return false;
   thread_local std::map<int, Shared> shared;
-  const size_t place = reinterpret_cast<std::uintptr_t>(*workspace) - ORIGIN;
-  char* memory = shared[device].memory(std::max<size_t>(most, place + bytes));
-  *workspace = memory + place;
+  const size_t offset = reinterpret_cast<std::uintptr_t>(*workspace) - ORIGIN;
+  char* memory = shared[device].memory(std::max<size_t>(max_bytes, offset + bytes));
+  *workspace = memory + offset;
   return memory != nullptr;
 }
 

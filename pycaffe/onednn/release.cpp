@@ -2,7 +2,7 @@
 // (fcn.engine.release_activations): of activations when a net is only tested, of their gradients
 // when it is trained. A blob that was given back reads as zeros until it is computed again.
 #include <algorithm>
-#include <boost/python.hpp>
+#include <caffe/net.hpp>
 #include <map>
 #include <memory>
 #include <set>
@@ -154,10 +154,9 @@ class BlobManager {
 
   // Lets the blob allocate anew when it grows beyond the memory it has now, for data and for diff.
   static void fit(Blob* blob) {
-    if (Open::data(*blob)->size() < bytes(*blob))
-      Open::data(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
-    if (Open::diff(*blob)->size() < bytes(*blob))
-      Open::diff(*blob).reset(new caffe::SyncedMemory(bytes(*blob)));
+    for (Memory* memory : {&Open::data(*blob), &Open::diff(*blob)}) {
+      if ((*memory)->size() < bytes(*blob)) memory->reset(new caffe::SyncedMemory(bytes(*blob)));
+    }
     Open::capacity(*blob) = blob->count();
   }
 
@@ -190,23 +189,21 @@ class Forbid : public Net::Callback {
 
 }  // namespace
 
-void release_activations(caffe::Net<float>& net, const boost::python::list& kept) {
-  std::set<std::string> names;
-  for (int i = 0; i < boost::python::len(kept); ++i) {
-    const std::string name = boost::python::extract<std::string>(kept[i]);
-    if (!net.has_blob(name))
+void release_activations(Net* net, const std::set<std::string>& kept) {
+  for (const auto& name : kept) {
+    if (!net->has_blob(name)) {
       throw std::invalid_argument("the net has no blob '" + name + "' to keep");
-    names.insert(name);
+    }
   }
   if (caffe::Caffe::mode() != caffe::Caffe::CPU) return;
-  const auto manager = std::make_shared<BlobManager>(&net, names);
-  if (net.phase() == caffe::TEST) {
-    net.add_before_forward(new Call(manager, &BlobManager::before_forward));
-    net.add_after_forward(new Call(manager, &BlobManager::after_forward));
-    net.add_before_backward(new Forbid);
+  const auto manager = std::make_shared<BlobManager>(net, kept);
+  if (net->phase() == caffe::TEST) {
+    net->add_before_forward(new Call(manager, &BlobManager::before_forward));
+    net->add_after_forward(new Call(manager, &BlobManager::after_forward));
+    net->add_before_backward(new Forbid);
   } else {
-    net.add_before_backward(new Call(manager, &BlobManager::before_backward));
-    net.add_after_backward(new Call(manager, &BlobManager::after_backward));
+    net->add_before_backward(new Call(manager, &BlobManager::before_backward));
+    net->add_after_backward(new Call(manager, &BlobManager::after_backward));
   }
 }
 
