@@ -85,15 +85,26 @@ def lock_folder(
 ) -> Iterator[None]:
     """Hold the folder `path`, made if it is not there, for this process alone.
 
-    The lock is one of the operating system (flock) on the file `.lock` in the folder, so that it
-    ends with the process, however that ends. The file stays: if it were removed, two processes
-    could each hold a file of that name. Raises `error`, which ends on `fix`, if another process
-    holds the folder; OSError if the folder cannot be made or written.
+    The lock is one of the operating system (flock), on the file `.lock` in the folder: it ends with
+    the process, however that ends. (A network's file system locks no folder.) Raises `error`, whose
+    message ends on `fix`, if another process holds the folder, and OSError if the folder cannot be
+    made or written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    with (path / '.lock').open('w') as lock:
+    file = path / '.lock'
+    with contextlib.ExitStack() as stack:
+        held = False
+        while not held:
+            lock = stack.enter_context(file.open('w'))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as busy:
+                raise error(f'{path}: another process is at work there; {fix}') from busy
+            # The last holder may have removed the file between the two lines.
+            with contextlib.suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(lock.fileno()), file.stat())
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise error(f'{path}: another process is at work there; {fix}') from busy
-        yield
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()
