@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and users' files that are read in bounded memory."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
