@@ -21,6 +21,7 @@ def prototxts(name: str, folder: str | None = None) -> dict[str, str]:
     specs = {'deploy': deploy_net(config)}
     if config.max_iter:
         for phase, source in zip(dataset.phases, (dataset.train, dataset.val), strict=True):
+            assert source is not None  # as every net that is trained has
             specs[phase] = train_net(config, source)
     texts = {
         f'{phase}.prototxt': f'name: "{name}"\n{spec.to_proto()}' for phase, spec in specs.items()
@@ -49,7 +50,8 @@ def write_net(script: str) -> None:
         folder = Path(script).resolve().parent
         if folder.name not in NETS:
             raise FCNError(
-                f"{script}: nets/table.py has no row for '{folder.name}'; add one, or rename the folder"
+                f"{script}: nets/table.py has no row for '{folder.name}'; add one, or rename "
+                'the folder'
             )
         for file in write_prototxts(folder.name, folder):
             print(file)

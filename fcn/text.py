@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 def few(names: Iterable[object], maximum: int = 6) -> str:
     """Return the names in one line, only the first of them if there are more than `maximum`."""
-    names = list(map(str, names))
-    more = f' and {len(names) - maximum} more' if len(names) > maximum else ''
-    return ', '.join(names[:maximum]) + more
+    texts = list(map(str, names))
+    more = f' and {len(texts) - maximum} more' if len(texts) > maximum else ''
+    return ', '.join(texts[:maximum]) + more
 
 
 def printable(text: object) -> str:
