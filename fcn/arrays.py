@@ -52,6 +52,8 @@ def _checked(image: object, name: str) -> np.ndarray:
             f'{name}: is of type {type(image).__name__}; give a path, a PIL image or a NumPy array'
         )
     array = np.asarray(image)
+    if array.ndim < 2:
+        raise DataError(f'{name}: has the shape {array.shape}; give H×W×3 RGB, or H×W grey')
     if not array.size:
         raise DataError(f'{name}: has the shape {array.shape}, which holds no pixels')
     if max(array.shape[:2]) > MAX_SIDE or array.shape[0] * array.shape[-1] > 4 * MAX_PIXELS:

@@ -8,7 +8,7 @@ from fcn.errors import FCNError
 from fcn.inference import segment
 from fcn.nets import deploy_net, find
 from fcn.surgery import start
-from fcn.tiling import Tiling, segment_tiled
+from fcn.tiling import Tiling, by_tiles
 
 
 def make_net(name):
@@ -64,7 +64,11 @@ def test_seams_do_not_show(name, size):
             scores[(slice(None), *kept)],
         )
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(scores).max())
-    labels = segment_tiled(net, config, {'data': image}, side)['label']
+
+    def compute(part):
+        return segment(net, config, part)
+
+    labels = by_tiles(compute, tiling, {'data': image}, side)['label']
     assert len(np.unique(whole)) > 1 and (labels != whole).mean() < 1e-4
 
 
