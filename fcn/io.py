@@ -43,6 +43,20 @@ def check_writable(path: str | Path) -> None:
         raise FCNError(f'{path}: no permission to write to {path.parent}; name another folder')
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder `path` if it is not there.
+
+    Raises FCNError, which names its full path, if it cannot be made or written to.
+    """
+    full = os.path.abspath(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FCNError(f'{full}: cannot be made ({error.strerror}); name another folder') from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise FCNError(f'{full}: no permission to write there; name another folder')
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` whole or not at all, by way of a file next to it."""
     with replacing(path) as partial:
