@@ -1,13 +1,13 @@
-"""The colours of the PASCAL VOC devkit: one a label."""
+"""The colours of the PASCAL VOC devkit: one per label."""
 
 import numpy as np
 
 
-def voc_palette():
-    """The VOC colour map as uint8, 256×3 RGB: row k is the colour of label k, row 255 that of void.
+def voc_palette() -> np.ndarray:
+    """Return the VOC colour map, 256×3 uint8 RGB: row k is the colour of label k, row 255 of void.
 
-    The bits of the label, three at a time and lowest first, become bits of red,
-    green and blue, highest first: neighbouring labels get colours far apart.
+    The bits of the label, three at a time and lowest first, become bits of red, green and blue,
+    highest first: neighbouring labels get colours far apart.
     """
     labels = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
