@@ -1,21 +1,17 @@
 """Training runs of a few iterations on a few images."""
 
+from pathlib import Path
+from typing import Any
+
 from fcn import nets
 from fcn.data_layers import DATASETS
 from fcn.solvers import Options, Trainer
 
 
-def trainer(folder, root, name='mini-fcn32s', **options):
+def trainer(folder: Path, root: Path, name: str = 'mini-fcn32s', **options: Any) -> Trainer:
+    """Return the Trainer of a run of a few iterations on the data set `root`."""
     dataset = DATASETS[nets.find(name).data]
-    options = (
-        dict(max_iter=6, val_every=3, snapshot_every=2, init_missing=True, base_lr=1e-7) | options
-    )
-    return Trainer(
-        name,
-        folder / name,
-        Options(
-            train=dataset.train._replace(root=str(root)),
-            val=dataset.val._replace(root=str(root)),
-            **options,
-        ),
-    )
+    few = {'max_iter': 6, 'val_every': 3, 'snapshot_every': 2, 'init_missing': True}
+    train, val = (source._replace(root=str(root)) for source in (dataset.train, dataset.val))
+    options = {'train': train, 'val': val, 'base_lr': 1e-7, **few, **options}
+    return Trainer(name, folder / name, Options(**options))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
+from support import ROOT
 
 from fcn.commands import infer
 from fcn.data_layers import DATASETS, voc_palette

@@ -4,7 +4,7 @@ import ast
 import subprocess
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 FILES = [
     ROOT / name

@@ -8,14 +8,14 @@ import pytest
 from caffe import NetSpec
 from caffe import layers as L
 from caffe.proto import caffe_pb2
-from conftest import make_voc
 from google.protobuf import text_format
+from support import make_voc
 
 from fcn import nets
 from fcn.commands import solve
 from fcn.data_layers import DATASETS, VOID, Source
 from fcn.errors import DataError, FCNError, RunError
-from fcn.inference import losses
+from fcn.inference import loss_names
 from fcn.nets.layers import softmax_loss, weighted_loss
 from fcn.solvers import Options, Trainer
 from fcn.solvers.balance import class_weights, median_frequency_weights, write_infogain
@@ -323,7 +323,7 @@ def test_the_weighted_loss_and_its_gradient(normalize, weight, tmp_path):
     expected, gradient = computed(net, WEIGHTS, normalize)
     assert loss == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(net.blobs['score'].diff[0], weight * gradient, atol=1e-5)
-    assert losses(net) == ['loss'] and net.blob_loss_weights['loss'] == weight
+    assert loss_names(net) == ['loss'] and net.blob_loss_weights['loss'] == weight
     assert (gradient[:, net.blobs['label'].data[0, 0] == VOID] == 0).all()
 
 

@@ -14,9 +14,9 @@ import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from conftest import ROOT
 from google.protobuf import text_format
 from small_runs import trainer
+from support import ROOT
 
 from fcn.errors import FCNError, RunError
 from fcn.prototxts import write_prototxts

@@ -10,7 +10,7 @@ import time
 import archives
 import numpy as np
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 from fcn.cli import run
 from fcn.commands import prepare
