@@ -186,5 +186,5 @@ def read_mat(
 
 
 def from_one(label: np.ndarray) -> np.ndarray:
-    """Return labels that count classes from 1, 0 and −1 being void, as H×W uint8 that count from 0."""
+    """Return labels that count from 1 as H×W uint8 that count from 0; 0 and −1 become void."""
     return np.where(label < 1, VOID, label - 1).astype(np.uint8)
