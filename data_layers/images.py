@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from fcn.errors import DataError
 from fcn.io import replacing
 
-from .palette import voc_palette
+from .palette import palette_of, voc_palette
 
 VOID = 255
 # The formats that photos and labels come in. Pillow knows more, and it hands an EPS file to
@@ -163,14 +163,10 @@ def to_indices(image: np.ndarray, path: str | Path = '') -> np.ndarray:
 def label_image(label: np.ndarray, colours: np.ndarray | None = None) -> Image.Image:
     """Return an H×W uint8 label as a palette image.
 
-    `colours` are those of the classes, K×3 uint8 RGB as DatasetConfig.colours gives them; all other
-    indices, void among them, have the VOC palette's.
+    `colours` are those of the classes, K×3 uint8 RGB, by default the VOC palette's (`palette_of`).
     """
-    palette = voc_palette()
-    if colours is not None:
-        palette[: len(colours)] = colours
     image = Image.fromarray(label)
-    image.putpalette(palette.tobytes())
+    image.putpalette(palette_of(colours).tobytes())
     return image
 
 

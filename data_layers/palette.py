@@ -1,4 +1,4 @@
-"""The colours of the PASCAL VOC devkit: one per label."""
+"""The colours of labels: those of the PASCAL VOC devkit, or a data set's own."""
 
 import numpy as np
 
@@ -15,4 +15,16 @@ def voc_palette() -> np.ndarray:
         for channel in range(3):
             bit = labels >> (3 * place + channel) & 1
             palette[:, channel] |= (bit << (7 - place)).astype(np.uint8)
+    return palette
+
+
+def palette_of(colours: np.ndarray | None) -> np.ndarray:
+    """Return the colours of all labels, 256×3 uint8 RGB.
+
+    Label k has row k of `colours`, K×3 uint8 RGB as `DatasetConfig.colours_of` gives them; all
+    others, void among them, have those of the VOC palette.
+    """
+    palette = voc_palette()
+    if colours is not None:
+        palette[: len(colours)] = colours
     return palette

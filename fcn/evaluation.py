@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fcn import inference
-from fcn.data_layers import DATASETS, VOID, Source, dataset_class, read_label, source_at
+from fcn.data_layers import DATASETS, VOID, Source, read_label, source_at
+from fcn.data_layers.dataset import evenly_spread
 from fcn.data_layers.images import check_label, save_label
-from fcn.data_layers.prefetch import evenly_spread
 from fcn.engine import choose_device
 from fcn.errors import DataError, RunError
 from fcn.inference import load_net
@@ -109,7 +109,7 @@ def evaluate(
     config = find(name)
     source = scored_source(name, config, data, split, images)
     names = evenly_spread(source.names(), images)
-    dataset = dataset_class(source.dataset)(source.root, source.split)
+    dataset = source.open()
     if out is not None:
         _check_out(out, dataset, names)
     check_memory(name, config, source, device=choose_device(gpu))
@@ -121,7 +121,8 @@ def evaluate(
         example = next(kept)
         for index, (label, labels) in enumerate(predicted.items()):
             suffix = f'_{label}' if index else ''
-            save_label(labels[0], out / f'{example}{suffix}.png')
+            colours = DATASETS[config.data].colours_of(label)
+            save_label(labels[0], out / f'{example}{suffix}.png', colours)
 
     matrices, _ = inference.evaluate(scored, len(names), progress, keep if out else None)
     return evaluation_of(matrices, config.classes, len(names), DATASETS[config.data].drop_absent)
@@ -217,7 +218,7 @@ def write_labels(
 
     They go into results/VOC{year}/Segmentation/comp6_{split}_cls under `root`, which is returned.
     """
-    dataset = dataset_class(source.dataset)(source.root, source.split)
+    dataset = source.open()
     folder = root / 'results' / f'VOC{year}' / 'Segmentation' / f'comp6_{source.split}_cls'
     net = load_net(deploy_net(config), str(weights))
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ memory than there is: a photo of some megapixels can do either.
 
 from pathlib import Path
 
-from fcn.data_layers import Source, dataset_class, open_image
-from fcn.data_layers.prefetch import evenly_spread
+from fcn.data_layers import Source, open_image
+from fcn.data_layers.dataset import evenly_spread
 from fcn.engine import STOCK, caffe, net_of
 from fcn.errors import DataError, FCNError
 from fcn.memory import SHARE, free_memory
@@ -129,7 +129,7 @@ def check_memory(
 
 def _largest(config: NetConfig, source: Source) -> tuple[Path, int, int]:
     """Return (file, height, width) of the image that a net needs most for."""
-    dataset = dataset_class(source.dataset)(source.root, source.split)
+    dataset = source.open()
     top = next(iter(config.input_blobs))
     files: dict[tuple[int, int], Path] = {}
     for name in evenly_spread(dataset.names, dict(source.options).get('limit')):

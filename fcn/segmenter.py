@@ -14,7 +14,8 @@ from PIL import Image
 
 from fcn import visualize
 from fcn.arrays import depth_array, rgb_array
-from fcn.data_layers import DATASETS, voc_palette
+from fcn.data_layers import DATASETS
+from fcn.data_layers.images import label_image
 from fcn.data_layers.inputs import LogDepth
 from fcn.engine import choose_device
 from fcn.errors import DataError, FCNError, RunError
@@ -69,7 +70,7 @@ class Segmentation:
 
     def label_image(self) -> Image.Image:
         """Return the labels as a palette image in the classes' colours, to save as a PNG."""
-        return visualize.label_image(self.labels, self.colours)
+        return label_image(self.labels, self.colours)
 
 
 class Segmenter:
@@ -171,8 +172,7 @@ class Segmenter:
 
     def _colours(self, label: str) -> np.ndarray:
         """Return the colours of a label's classes, K×3 uint8 RGB."""
-        dataset, count = DATASETS[self.config.data], len(self.config.classes[label])
-        return dataset.colours if label == next(iter(dataset.labels)) else voc_palette()[:count]
+        return DATASETS[self.config.data].colours_of(label)
 
     def _probabilities(self, images: Images, tile: int | None, label: str) -> np.ndarray:
         return softmax(self._run(forward, images, tile)[label])

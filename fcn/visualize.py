@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fcn.data_layers import VOID, voc_palette
+from fcn.data_layers.palette import palette_of
 
 if TYPE_CHECKING:  # It takes half a second to load, and an overlay does without.
     from matplotlib.figure import Figure
 
-VOID_COLOUR = (224, 224, 192)  # as the VOC devkit shows it
+VOID_COLOUR = tuple(voc_palette()[VOID].tolist())
 STAGE_COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 STAGE_MARKERS = 'osD^vP'  # told apart without colour too
 BAND = 256  # rows of an overlay that are painted at once
@@ -22,9 +23,7 @@ CELL = 1.5  # inches, the width of one image of a grid
 
 def colour_label(labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Return H×W labels in the `colours` of their classes, K×3 uint8, and void in cream: H×W×3."""
-    palette = np.zeros((VOID + 1, 3), np.uint8)
-    palette[: len(colours)], palette[VOID] = colours, VOID_COLOUR
-    return palette[labels]
+    return palette_of(colours)[labels]
 
 
 class HasClasses(Protocol):
@@ -268,12 +267,3 @@ def _with_legend(image: Image.Image, entries: Sequence[tuple[str, np.ndarray]]) 
         draw.rectangle((x + 2, y, x + size, y + size - 2), fill=fill, outline='black')
         draw.text((x + int(size * 1.3), y - size // 8), name, fill='black', font=font)
     return canvas
-
-
-def label_image(labels: np.ndarray, colours: np.ndarray) -> Image.Image:
-    """Return H×W uint8 labels as a palette image: index i has the i-th colour, 255 the VOC void."""
-    palette = voc_palette()
-    palette[: len(colours)] = colours
-    image = Image.fromarray(labels)
-    image.putpalette(palette.tobytes())
-    return image

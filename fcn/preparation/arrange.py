@@ -98,7 +98,7 @@ def siftflow_lists(root: Path, kind: type[SegDataset]) -> None:
 
 
 def write_seg11valid(data: Path) -> None:
-    """Write VOC's list seg11valid if it is not there and both voc and sbd are in the folder `data`."""
+    """Write VOC's list seg11valid unless it is there, or voc or sbd is not in the folder `data`."""
     voc, sbd = data / 'voc', data / 'sbd'
     target = list_file(voc, VOC, SEG11VALID)
     if target.is_file() or not (
