@@ -54,7 +54,7 @@ def minutes(run):
     return (
         sum(
             b['time'] - a['time']
-            for a, b in pairwise(run.read_log())
+            for a, b in pairwise(run.log.read())
             if b.get('event') != 'resumed'
         )
         / 60

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fcn.data_layers import DATASETS, dataset_class, source_at
+from fcn.data_layers import DATASETS, source_at
 from fcn.engine import versions
 from fcn.errors import DataError, FCNError
 from fcn.inference import evaluate, load_net, segment
 from fcn.io import write_text
 from fcn.metrics import metrics
 from fcn.nets import NETS, deploy_net, find, train_net
+from fcn.progress import TrainingBar
 from fcn.solvers import Options, Run, Trainer, published, starting_weights, weights_of
 from miniature.generate import generate
 from miniature.sets import generate_nyud, generate_siftflow
@@ -199,11 +200,14 @@ class Study:
             if ended(run) and (self.iterations is None or unlike(run, trainer.settings)):
                 self._unlike[net] = unlike(run, trainer.settings)
                 return self._note(net, run)
-            if self.iterations is None and not run.snapshots() and (file := published(net)):
+            if self.iterations is None and not run.snapshots.all() and (file := published(net)):
                 return self._note(net, Published(file))
         self._learned = len(source.names())
-        if not trainer.done and trainer.train([] if run.iteration else self._start(net)) is None:
-            raise KeyboardInterrupt
+        if not trainer.done:
+            sources = [] if run.iteration else self._start(net)
+            with TrainingBar(net) as progress:
+                if trainer.train(sources, progress) is None:
+                    raise KeyboardInterrupt
         return self._note(label or net, run)
 
     def usual(self, config):
@@ -259,7 +263,7 @@ class Study:
     def dataset(self, net):
         """The data_layers.SegDataset that `net` is scored on."""
         source = self.source(net, 'val')
-        return dataset_class(source.dataset)(source.root, source.split)
+        return source.open()
 
     def segmenter(self, net, run):
         """The function from an image, H×W×3 uint8, to what `net` with the weights of `run` labels it, H×W uint8."""

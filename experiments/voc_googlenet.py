@@ -39,7 +39,7 @@ def parse(arguments=None):
 def stage_section(name, runs):
     """How a net was trained: its command, its time and its last losses."""
     run = Run(runs / name)
-    records = run.read_log()
+    records = run.log.read()
     about = json.loads((runs / name / 'run.json').read_text())
     losses = [record for record in records if 'smoothed_loss' in record]
     return (
@@ -109,7 +109,7 @@ def main(arguments=None):
     ).stdout.strip()
     curves(
         FOLDER / f'{args.name}-curves.png',
-        {name: Run(args.runs / name).learning_curve() for name in args.nets},
+        {name: Run(args.runs / name).log.learning_curve() for name in args.nets},
     )
     overlays(args.nets[-1], args.runs, args.photos, FOLDER / f'{args.name}-overlays.jpg')
     photos = ', '.join(photo.name for photo in args.photos)

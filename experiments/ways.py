@@ -139,7 +139,7 @@ def verdict(found, way, plain):
 def curve(run, batch):
     """What a solvers.Run logged, as arrays: iteration, smoothed loss, seconds of training up to there; and of its
     validations, iteration, loss, mean IU in percent. `batch` images make an iteration."""
-    records = run.read_log()
+    records = run.log.read()
     shown = [record for record in records if 'smoothed_loss' in record]
     checked = [record for record in records if 'validation' in record]
     iteration = np.array([record['iteration'] for record in shown])

@@ -16,7 +16,7 @@ def resolve(net: str | Path) -> tuple[str, Path | None]:
         return str(net), None
     run = Run(net)
     run.weights()  # Raises RunError if there are none.
-    manifest = run.newest(WEIGHTS)
+    manifest = run.snapshots.newest(WEIGHTS)
     assert manifest is not None
     return manifest['settings']['net'], run.folder
 

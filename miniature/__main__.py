@@ -123,7 +123,7 @@ def draw(args, dataset, labels):
         infer.overlay(image, labels['FCN-8s'][index], CLASSES).save(files[-1], quality=92)
     grid(files[0], rows, DATASETS['mini'])
     curves(
-        files[1], {stage: Run(args.runs / name).learning_curve() for stage, name in STAGES.items()}
+        files[1], {stage: Run(args.runs / name).log.learning_curve() for stage, name in STAGES.items()}
     )
     return files
 

@@ -119,7 +119,7 @@ def train(name):
     assert status == 0
     return [
         record['validation_loss']
-        for record in Run(f'runs/{name}').read_log()
+        for record in Run(f'runs/{name}').log.read()
         if 'validation' in record
     ]
 

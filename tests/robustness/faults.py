@@ -78,7 +78,7 @@ def fail_once(
             wrong.append(f'does not end with one line: {output[-300:]}')
     elif process.returncode:
         wrong.append(f'exit {process.returncode}: {output[-300:]}')
-    for iteration, folder in Run(runs / NET).snapshots():
+    for iteration, folder in Run(runs / NET).snapshots.all():
         try:
             verify(folder, WEIGHTS, STATE)
         except SnapshotError as damage:

@@ -79,7 +79,7 @@ def differences(ours: Run, reference: Run) -> list[str]:
     if _iterations(ours) != _iterations(reference):
         return ['the snapshots kept']
     result = []
-    for (_, one), (_, other) in zip(ours.snapshots(), reference.snapshots(), strict=True):
+    for (_, one), (_, other) in zip(ours.snapshots.all(), reference.snapshots.all(), strict=True):
         manifests = [read_checksummed(folder / MANIFEST) for folder in (one, other)]
         iteration = manifests[0]['iteration']
         weights, states = (
@@ -99,7 +99,7 @@ def differences(ours: Run, reference: Run) -> list[str]:
 
 
 def _iterations(run: Run) -> list[int]:
-    return [iteration for iteration, _ in run.snapshots()]
+    return [iteration for iteration, _ in run.snapshots.all()]
 
 
 def layer_bytes(caffemodel: Path) -> dict[str, list[tuple[tuple[int, ...], bytes]]]:
@@ -117,7 +117,7 @@ def history(run: Run) -> list[dict[str, Any]]:
     """Return a run's log without times and without what interruptions add."""
     return [
         {key: value for key, value in record.items() if key not in ('time', 'images_per_second')}
-        for record in run.read_log()
+        for record in run.log.read()
         if 'event' not in record
     ]
 

@@ -81,8 +81,8 @@ def refuses(read: Callable[..., Any], *arguments: Any) -> Notices:
 def run_files(folder: Path) -> Iterator[tuple[Path, Notices]]:
     """Yield each file of a finished run, and the function that says whether damage is noticed."""
     newest = Run(folder).iteration
-    for file in sorted((Run(folder).snapshots()[-1][1]).iterdir()):
-        yield file, lambda: Run(folder).newest(WEIGHTS, STATE)['iteration'] != newest
+    for file in sorted((Run(folder).snapshots.all()[-1][1]).iterdir()):
+        yield file, lambda: Run(folder).snapshots.newest(WEIGHTS, STATE)['iteration'] != newest
     for file in sorted(folder.iterdir()):
         if file.is_file() and file.name != '.lock':
             yield file, lambda file=file: file.resolve() in Run(folder).damaged()
