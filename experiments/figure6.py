@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fcn.data_layers import DATASETS, VOID
-from fcn.data_layers.prefetch import evenly_spread
+from fcn.data_layers.dataset import evenly_spread
 from fcn.metrics import confusion, metrics
 from fcn.nets import find
 from fcn.visualize import grid

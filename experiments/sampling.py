@@ -8,8 +8,8 @@ net starts from the classifier three times, with p = 1, 0.5 and 0.25 (data_layer
 
 import numpy as np
 
-from fcn.data_layers import VOID, dataset_class
-from fcn.data_layers.prefetch import evenly_spread
+from fcn.data_layers import VOID
+from fcn.data_layers.dataset import evenly_spread
 from fcn.nets import find, last_stride
 from fcn.solvers.recipes import recipe_of
 
@@ -78,7 +78,7 @@ def run(study):
 def labelled(study, net):
     """Pixels of an image to learn from that have a class, in the mean."""
     source = study.source(net, 'train')
-    dataset = dataset_class(source.dataset)(source.root, source.split)
+    dataset = source.open()
     return float(
         np.mean(
             [(dataset.label(name) != VOID).sum() for name in evenly_spread(dataset.names, COUNTED)]

@@ -9,7 +9,7 @@ import time
 
 from fcn.commands.score import score_folders, write_labels
 from fcn.data_layers import DATASETS
-from fcn.data_layers.prefetch import evenly_spread
+from fcn.data_layers.dataset import evenly_spread
 from fcn.metrics import METRICS, class_iou, metrics
 from fcn.nets import find
 

@@ -6,7 +6,7 @@ Each net here starts from its parents, as in nets/table.py: both streams of the 
 """
 
 from fcn.data_layers import DATASETS
-from fcn.data_layers.prefetch import evenly_spread
+from fcn.data_layers.dataset import evenly_spread
 from fcn.inference import load_net, segment
 from fcn.metrics import METRICS
 from fcn.nets import deploy_net, find

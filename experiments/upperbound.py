@@ -9,10 +9,10 @@ import json
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
 
 from fcn.data_layers import VOID
+from fcn.data_layers.images import fill_nearest
 from fcn.metrics import METRICS, confusion, metrics
 from fcn.nets import find
 
@@ -29,10 +29,7 @@ WAYS = {'nearest': 'nearest pixel', 'frequent': "a cell's most frequent class, b
 
 def filled(label):
     """H×W classes with void given the class of the nearest pixel that has one; as it is if none has."""
-    void = label == VOID
-    if void.all() or not void.any():
-        return label
-    return label[tuple(distance_transform_edt(void, return_distances=False, return_indices=True))]
+    return fill_nearest(label, label == VOID)
 
 
 def nearest(label, factor):

@@ -9,10 +9,11 @@ astray by a pixel or two, and with holes where its light does not reach.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, minimum_filter
+from scipy.ndimage import minimum_filter
 
 from fcn.data_layers import MiniNYUD
 from fcn.data_layers.hha import NYUD_CAMERA, Camera
+from fcn.data_layers.images import fill_nearest
 
 from .shapes import SMALLEST, background, develop, distract, noise, paint
 
@@ -64,8 +65,7 @@ def measured(depth, rng):
 
 def filled(depth):
     """H×W depth whose holes have the depth nearest to them, as NYUDv2's was filled before HHA was computed."""
-    nearest = distance_transform_edt(depth == 0, return_distances=False, return_indices=True)
-    return depth[tuple(nearest)]
+    return fill_nearest(depth, depth == 0)
 
 
 def _place(rng, wall, floor, count):
