@@ -1,11 +1,12 @@
-"""What a pixel of a score sees of the image: its receptive field and stride, from the layers (section 3)."""
+"""What a pixel of a score sees of the image: receptive field and stride, from the layers
+(section 3)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from caffe import NetSpec
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 from google.protobuf import text_format
 
 from .window import window_of
@@ -25,15 +26,15 @@ class ReceptiveField(NamedTuple):
         return self.high - self.low + 1
 
 
-def receptive_fields(spec: NetSpec | caffe_pb2.NetParameter) -> dict[str, ReceptiveField]:
+def receptive_fields(spec: NetSpec | NetParameter) -> dict[str, ReceptiveField]:
     """Return the ReceptiveField of each blob, by name.
 
     They are measured along the height; windows and strides are taken to be equal in height and
     width. Raises FCNError for a window that no net has.
     """
     net = spec
-    if not isinstance(spec, caffe_pb2.NetParameter):
-        net = text_format.Parse(str(spec.to_proto()), caffe_pb2.NetParameter())
+    if not isinstance(spec, NetParameter):
+        net = text_format.Parse(str(spec.to_proto()), NetParameter())
     fields: dict[str, ReceptiveField] = {}
     for layer in net.layer:
         below = [fields[name] for name in layer.bottom if name in fields]
@@ -42,7 +43,7 @@ def receptive_fields(spec: NetSpec | caffe_pb2.NetParameter) -> dict[str, Recept
     return fields
 
 
-def _above(layer: caffe_pb2.LayerParameter, below: list[ReceptiveField]) -> ReceptiveField:
+def _above(layer: LayerParameter, below: list[ReceptiveField]) -> ReceptiveField:
     """Return the ReceptiveField of a layer's tops, given those of its bottoms."""
     if layer.type == 'Crop':  # Only the size of its second bottom matters.
         field = below[0]

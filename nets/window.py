@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 from fcn.errors import FCNError
 
@@ -23,7 +24,7 @@ class Window(NamedTuple):
     dilation: Pair = (1, 1)
 
 
-def window_of(layer: caffe_pb2.LayerParameter) -> Window:
+def window_of(layer: LayerParameter) -> Window:
     """Return the Window of a layer; a layer without one, such as ReLU, looks at single cells.
 
     Caffe writes a size as NAME, once or twice, or as NAME_h and NAME_w. A pooling over the whole
@@ -49,7 +50,7 @@ def window_of(layer: caffe_pb2.LayerParameter) -> Window:
     return window
 
 
-def _pair(value, default: int) -> Pair:
+def _pair(value: int | Iterable[int], default: int) -> Pair:
     """Return a number of a pooling, or the list of a convolution, as (height, width)."""
     values = [value] if isinstance(value, int) else [*value] or [default]
     height, width = (values * 2)[:2]

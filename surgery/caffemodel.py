@@ -144,20 +144,29 @@ def _layer(buffer: Buffer, name_field: int, blobs_field: int) -> Layer:
 
 
 def _blob(buffer: Buffer) -> np.ndarray:
-    shape, legacy, chunks = None, {}, []
+    shape: list[int] | None = None
+    legacy: dict[int, int] = {}
+    chunks: list[np.ndarray] = []
     for number, value in _fields(buffer):
         if number == _SHAPE:
             shape = list(islice(_dims(_message(value)), _MAX_AXES + 1))
             if len(shape) > _MAX_AXES:
                 raise ValueError(f'a blob of more than {_MAX_AXES} axes')
         elif number in _LEGACY_DIMS:
-            legacy[number] = value
+            legacy[number] = _number(value)
         elif number == _DATA:  # packed, or one four-byte field for each float
             chunks.append(np.frombuffer(_message(value), '<f4'))
     data = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, '<f4')])
     if shape is None:
         shape = [legacy.get(number, 1) for number in _LEGACY_DIMS]
     return data.reshape(shape)
+
+
+def _number(value: int | Buffer) -> int:
+    """Return `value`, which must be a number."""
+    if not isinstance(value, int):
+        raise ValueError('bytes where a number should be')
+    return value
 
 
 def _message(value: int | Buffer) -> Buffer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import caffe
 import numpy as np
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 from google.protobuf import text_format
 
 from fcn.errors import FCNError, WeightsError
@@ -41,7 +41,7 @@ def modern(shape: Iterable[int]) -> tuple[int, ...]:
     return shape
 
 
-def convolutionalize(net: caffe.Net, spec: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
+def convolutionalize(net: caffe.Net, spec: NetParameter) -> NetParameter:
     """Return a NetParameter like `spec` with a Convolution for each InnerProduct.
 
     It takes inputs of any size.
@@ -50,7 +50,7 @@ def convolutionalize(net: caffe.Net, spec: caffe_pb2.NetParameter) -> caffe_pb2.
     bottom; the later ones see 1×1. Layers of another phase stay as they are. Raises WeightsError if
     there is no inner product, or one that is transposed or works along another axis than 1.
     """
-    result = caffe_pb2.NetParameter()
+    result = NetParameter()
     result.CopyFrom(spec)
     inner_products = [
         layer
@@ -78,13 +78,13 @@ def convolutionalize(net: caffe.Net, spec: caffe_pb2.NetParameter) -> caffe_pb2.
     return result
 
 
-def read_spec(path: str | Path) -> caffe_pb2.NetParameter:
+def read_spec(path: str | Path) -> NetParameter:
     """Return the NetParameter in a prototxt. Raises WeightsError if there is none.
 
     The file may come from anyone: layers that write files or run modules other than ours are
     refused.
     """
-    spec = caffe_pb2.NetParameter()
+    spec = NetParameter()
     try:
         text_format.Merge(read_text(path, MAX_PROTOTXT), spec)
     except (FCNError, OSError) as error:

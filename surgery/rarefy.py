@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import EltwiseParameter, LayerParameter, NetParameter
 
 from fcn.errors import FCNError
 from fcn.nets.window import MAX_CELLS, Pair, Window, window_of
@@ -50,14 +50,11 @@ CELLWISE = {
     'Threshold',
 }
 
-Layer = caffe_pb2.LayerParameter
-Net = caffe_pb2.NetParameter
-
 # Reshapes N×C×1×H×W to N×C×H×W.
 _WITHOUT_AXIS: dict[str, Any] = dict(shape={}, axis=2, num_axes=1)
 
 
-def subsampling(spec: Net) -> dict[str, Pair]:
+def subsampling(spec: NetParameter) -> dict[str, Pair]:
     """Return the stride, as (height, width), of each layer of a NetParameter that subsamples."""
     return {
         layer.name: window_of(layer).stride
@@ -66,7 +63,7 @@ def subsampling(spec: Net) -> dict[str, Pair]:
     }
 
 
-def until(spec: Net, top: str) -> Net:
+def until(spec: NetParameter, top: str) -> NetParameter:
     """Return the NetParameter cut to what its blob `top` needs.
 
     Raises FCNError if there is no such blob.
@@ -82,7 +79,9 @@ def until(spec: Net, top: str) -> Net:
     return _with_layers(spec, reversed(cut))
 
 
-def rarefy(spec: Net, layers: Iterable[str] | None = None, batch: bool = False) -> Net:
+def rarefy(
+    spec: NetParameter, layers: Iterable[str] | None = None, batch: bool = False
+) -> NetParameter:
     """Return the NetParameter without the subsampling of `layers`, by default of all layers.
 
     What follows is dilated. With `batch` it stays as it is and sees the s² subsampled versions of
@@ -92,7 +91,7 @@ def rarefy(spec: Net, layers: Iterable[str] | None = None, batch: bool = False) 
     """
     strides = subsampling(spec)
     chosen = _chosen(strides, layers)
-    result: list[Layer] = []
+    result: list[LayerParameter] = []
     dilations: dict[str, Pair] = {}
     for layer in spec.layer:
         dilation = _dilation(layer, dilations)
@@ -116,8 +115,8 @@ def rarefy(spec: Net, layers: Iterable[str] | None = None, batch: bool = False) 
     return _with_layers(spec, result)
 
 
-def _with_layers(spec: Net, layers: Iterable[Layer]) -> Net:
-    result = caffe_pb2.NetParameter()
+def _with_layers(spec: NetParameter, layers: Iterable[LayerParameter]) -> NetParameter:
+    result = NetParameter()
     result.CopyFrom(spec)
     del result.layer[:]
     result.layer.extend(layers)
@@ -136,7 +135,7 @@ def _chosen(strides: Mapping[str, Pair], layers: Iterable[str] | None) -> dict[s
     return {name: strides[name] for name in names}
 
 
-def _dilation(layer: Layer, dilations: Mapping[str, Pair]) -> Pair:
+def _dilation(layer: LayerParameter, dilations: Mapping[str, Pair]) -> Pair:
     """Return how far apart the cells of a layer's bottoms lie that used to be neighbours.
 
     Raises FCNError if the layer cannot be dilated by so much.
@@ -172,7 +171,7 @@ def _dilation(layer: Layer, dilations: Mapping[str, Pair]) -> Pair:
     return dilation
 
 
-def _dilated(layer: Layer, dilation: Pair) -> list[Layer]:
+def _dilated(layer: LayerParameter, dilation: Pair) -> list[LayerParameter]:
     """Return the layers of stride 1 that do what `layer` did before its cells lay `dilation`
     apart."""
     if layer.type not in ('Convolution', 'Pooling'):
@@ -192,9 +191,9 @@ def _dilated(layer: Layer, dilation: Pair) -> list[Layer]:
     return [layer]
 
 
-def _dense(layer: Layer) -> Layer:
+def _dense(layer: LayerParameter) -> LayerParameter:
     """Return `layer` with a stride of 1."""
-    result = caffe_pb2.LayerParameter()
+    result = LayerParameter()
     result.CopyFrom(layer)
     param = result.convolution_param if layer.type == 'Convolution' else result.pooling_param
     for field in ('stride', 'stride_h', 'stride_w'):
@@ -204,7 +203,7 @@ def _dense(layer: Layer) -> Layer:
     return result
 
 
-def _dilated_pooling(layer: Layer, window: Window) -> list[Layer]:
+def _dilated_pooling(layer: LayerParameter, window: Window) -> list[LayerParameter]:
     """Return layers that take the maximum or the mean over a dilated window.
 
     Its padding counts as zeros, while Caffe's own maximum ignores padding.
@@ -212,9 +211,9 @@ def _dilated_pooling(layer: Layer, window: Window) -> list[Layer]:
     count = window.kernel[0] * window.kernel[1]
     layers, cells = _gather(layer.name, layer.bottom[0], window._replace(stride=(1, 1)))
     if layer.pooling_param.pool == layer.pooling_param.MAX:
-        joint: dict[str, Any] = dict(operation=caffe_pb2.EltwiseParameter.MAX)
+        joint: dict[str, Any] = dict(operation=EltwiseParameter.MAX)
     else:
-        joint = dict(operation=caffe_pb2.EltwiseParameter.SUM, coeff=[1 / count] * count)
+        joint = dict(operation=EltwiseParameter.SUM, coeff=[1 / count] * count)
     return [
         *layers,
         _layer(f'{layer.name}_joint', 'Eltwise', cells, eltwise_param=joint),
@@ -224,7 +223,7 @@ def _dilated_pooling(layer: Layer, window: Window) -> list[Layer]:
     ]
 
 
-def _in_batch(layer: Layer, step: Pair) -> list[Layer]:
+def _in_batch(layer: LayerParameter, step: Pair) -> list[LayerParameter]:
     """Return `layer` with a stride of 1, and layers that make a batch of its top's s² subsampled
     versions."""
     if step == (1, 1):
@@ -246,7 +245,7 @@ def _in_batch(layer: Layer, step: Pair) -> list[Layer]:
     ]
 
 
-def _gather(name: str, bottom: str, window: Window) -> tuple[list[Layer], list[str]]:
+def _gather(name: str, bottom: str, window: Window) -> tuple[list[LayerParameter], list[str]]:
     """Return layers that make a blob N×C×1×H×W of each element of a window, and the names of these
     blobs."""
     count = window.kernel[0] * window.kernel[1]
@@ -276,10 +275,8 @@ def _gather(name: str, bottom: str, window: Window) -> tuple[list[Layer], list[s
 
 def _layer(
     name: str, kind: str, bottom: Sequence[str], top: Sequence[str] = (), **params: Any
-) -> Layer:
-    return caffe_pb2.LayerParameter(
-        name=name, type=kind, bottom=bottom, top=top or [name], **params
-    )
+) -> LayerParameter:
+    return LayerParameter(name=name, type=kind, bottom=bottom, top=top or [name], **params)
 
 
 def _times(a: Pair, b: Pair) -> Pair:

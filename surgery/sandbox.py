@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 from google.protobuf import text_format
 
 from fcn import child
@@ -28,7 +28,7 @@ MAX_MEMORY = 2 * MAX_WEIGHTS
 MAX_MESSAGE = 160  # characters of Caffe's message
 
 
-def load(spec: caffe_pb2.NetParameter, name: str | Path) -> 'caffe.Net':
+def load(spec: NetParameter, name: str | Path) -> 'caffe.Net':
     """Return the caffe.Net, to test, of a NetParameter that came from the file `name`.
 
     Raises WeightsError with Caffe's reason against it, or if it needs more memory than there is.

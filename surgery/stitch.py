@@ -8,7 +8,7 @@ from math import ceil, floor
 
 import caffe
 import numpy as np
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 
 from fcn.errors import FCNError
 from fcn.nets.receptive_field import receptive_fields
@@ -29,14 +29,14 @@ def shift_and_stitch(
     _, *size = image.shape
     blob = net.blobs[net.inputs[0]]
     blob.reshape(1, len(image), *(side + (factor - 1) * step for side in size))
-    stitched = None
+    stitched = np.empty(0)
     for y in range(factor):
         for x in range(factor):
             blob.data[...] = 0
             blob.data[0, :, y * step : y * step + size[0], x * step : x * step + size[1]] = image
             net.forward()
             cells = net.blobs[top or net.outputs[0]].data[0]
-            if stitched is None:
+            if not stitched.size:
                 fine = (factor * (side - 1) + 1 for side in cells.shape[1:])
                 stitched = np.empty((len(cells), *fine), np.float32)
             rows, columns = (slice((factor - shift) % factor, None, factor) for shift in (y, x))
@@ -58,7 +58,7 @@ def interlace(batch: np.ndarray, steps: Iterable[Pair]) -> np.ndarray:
 
 
 def inside(
-    spec: caffe_pb2.NetParameter, top: str, size: Iterable[int], factor: int, batch: bool = False
+    spec: NetParameter, top: str, size: Iterable[int], factor: int, batch: bool = False
 ) -> tuple[slice, slice]:
     """Return which cells of blob `top` see only the image and the zeros that the first layer puts
     around it.
@@ -100,7 +100,7 @@ def inside(
     return rows, columns
 
 
-def _margin(spec: caffe_pb2.NetParameter) -> int:
+def _margin(spec: NetParameter) -> int:
     """Return how many zeros the layers that read the net's first input put around it."""
     entry = spec.input[0] if spec.input else spec.layer[0].top[0]
     readers = [layer for layer in spec.layer if entry in layer.bottom]
