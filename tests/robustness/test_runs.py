@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ def test_a_failing_disk_ends_a_run_clearly(
     assert noticed and not wrong
 
 
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """The signal of a closed terminal has its default effect, as it has not below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures('hangup')
 def test_a_closed_terminal_leaves_a_snapshot(setting: Setting, tmp_path: Path) -> None:
     """Nothing can be printed to it any more."""
     try:
