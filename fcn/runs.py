@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fcn.errors import RunError
 from fcn.nets import find
 from fcn.solvers import Run, weights_for
 from fcn.solvers.snapshot import WEIGHTS
@@ -27,5 +28,6 @@ def weights_of_net(
     """Return (name, caffemodel) of a net: of `weights`, of the run folder, of the net's run under
     `runs`, or as published. Raises FCNError that says what is missing."""
     name, folder = resolve(net)
-    find(name)
+    if find(name).is_classifier:
+        raise RunError(f'{name}: is a classifier; name an FCN')
     return name, Path(weights_for(name, Path(runs), weights or folder))
