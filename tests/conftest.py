@@ -16,6 +16,7 @@ from support import ROOT, make_voc
 
 from fcn import engine
 from fcn.data_layers import DATASETS
+from miniature.generate import generate
 
 SHARED = ROOT.parent / 'shared'
 
@@ -65,3 +66,19 @@ def voc(tmp_path: Path) -> Path:
     make_voc(tmp_path / 'voc', [f'2007_{i:06}' for i in range(6)])
     names = [f'2008_{i:06}' for i in range(4)]
     return make_voc(tmp_path / 'voc', names, split='seg11valid', seed=1)
+
+
+@pytest.fixture(scope='session')
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    command: Callable[..., subprocess.CompletedProcess[str]],
+) -> Path:
+    """A few scenes of the miniature in data, and in runs the stages to FCN-16s that solve.py
+    trained for three iterations. Tests only read them."""
+    root = tmp_path_factory.mktemp('trained')
+    generate(root / 'data', train=4, val=3, objects=40)
+    where = ['--data', root / 'data', '--runs', root / 'runs']
+    nets = ['mini-vgg', 'mini-fcn32s', 'mini-fcn16s']
+    result = command('solve.py', *nets, *where, '--iterations', 3, '--base-lr', '1e-6')
+    assert result.returncode == 0, result.stderr
+    return root
