@@ -31,9 +31,7 @@ def trainer(
 
 def weights_of_run(run: Run) -> dict[str, list[np.ndarray]]:
     """Return the weights of a run's newest snapshot, by layer."""
-    return {
-        name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(run.weights())
-    }
+    return {name: [np.array(blob) for blob in blobs] for name, blobs in read_weights(run.weights())}
 
 
 def assert_equal_weights(

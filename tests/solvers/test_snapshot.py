@@ -101,7 +101,7 @@ def test_a_list_that_changes_under_a_run_stops_only_a_resumed_one(mini, tmp_path
     run.train([])
     assert run.run.iteration == 4
     file.write_text(names[5:])
-    with pytest.raises(FCNError, match='list train .* iteration 4'):
+    with pytest.raises(FCNError, match=r'list train .* iteration 4'):
         trainer(tmp_path, mini).train([])
     file.write_text(names)
     assert trainer(tmp_path, mini).train([])
@@ -119,9 +119,7 @@ def test_a_layer_whose_shapes_changed_is_named_before_caffe_sees_it(mini, tmp_pa
             head=nets.find('mini-fcn-pool4').head,
         ),
     )
-    with pytest.raises(
-        RunError, match=r'score_\w+ has weights of .* shapes'
-    ):
+    with pytest.raises(RunError, match=r'score_\w+ has weights of .* shapes'):
         trainer(tmp_path, mini).train([])
 
 
@@ -153,14 +151,14 @@ def test_a_list_that_changed_stops_a_run(mini, tmp_path):
     trainer(tmp_path, root, max_iter=2).train([])
     names = root / 'ImageSets' / 'Segmentation' / 'train.txt'
     names.write_text('\n'.join(names.read_text().split()[:-1]))
-    with pytest.raises(FCNError, match='list train .* iteration 2'):
+    with pytest.raises(FCNError, match=r'list train .* iteration 2'):
         trainer(tmp_path, root, max_iter=4).train([])
 
 
 def test_a_run_whose_snapshots_are_all_damaged_is_not_started_again(finished, mini, tmp_path):
     for _, folder in finished.run.snapshots.all():
         (folder / MANIFEST).write_text('{')
-    with pytest.raises(RunError, match='all snapshots are damaged; move .* away'):
+    with pytest.raises(RunError, match=r'all snapshots are damaged; move .* away'):
         trainer(tmp_path, mini).train([])
 
 
