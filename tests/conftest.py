@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import ROOT, make_voc
 
 from fcn import engine
 from fcn.data_layers import DATASETS
+from fcn.nets import deploy_net, find
+from fcn.surgery import save, start
 from miniature.generate import generate
 
 SHARED = ROOT.parent / 'shared'
@@ -82,3 +85,27 @@ def trained(
     result = command('solve.py', *nets, *where, '--iterations', 3, '--base-lr', '1e-6')
     assert result.returncode == 0, result.stderr
     return root
+
+
+@pytest.fixture(scope='session')
+def drawn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that returns a caffemodel of random weights for a net, once made for all tests.
+
+    Its scores differ from pixel to pixel.
+    """
+    folder = tmp_path_factory.mktemp('drawn')
+
+    def draw(name: str) -> Path:
+        file = folder / f'{name}.caffemodel'
+        if not file.exists():
+            net = engine.net_of(deploy_net(find(name)))
+            start(net, [], init_missing=True)
+            rng = np.random.default_rng(0)
+            for layer in net.params:
+                if layer.startswith('score'):
+                    weights = net.params[layer][0].data
+                    weights[...] = rng.normal(0, 0.01, weights.shape)
+            save(net, file)
+        return file
+
+    return draw
