@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_damage(content, tmp_path):
 def test_a_file_that_no_caffe_reads_is_not_read(tmp_path):
     (tmp_path / 'w.caffemodel').touch()
     os.truncate(tmp_path / 'w.caffemodel', 10 << 30)  # sparse
-    with pytest.raises(WeightsError, match='larger than the 2 GiB'):
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: .*2 GiB'):
         list(read_weights(tmp_path / 'w.caffemodel'))
 
 
@@ -85,7 +85,7 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
     assert not transplant(net, tmp_path / 'w.caffemodel').missing  # large, and finite
     weights[1, 2] = value
     write_weights(tmp_path / 'w.caffemodel', [('a', 'Convolution', [weights, np.ones(2)])])
-    with pytest.raises(WeightsError, match=r"w\.caffemodel: a's weights are not all finite"):
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: a.*finite'):
         transplant(net, tmp_path / 'w.caffemodel')
 
 

@@ -1,4 +1,5 @@
-"""Weights that no file gives: each channel interpolated by itself, whatever the groups, and Gaussians."""
+"""Weights found in no file: each channel interpolated by itself, whatever the groups, and
+Gaussians."""
 
 import numpy as np
 import pytest

@@ -80,7 +80,7 @@ CHOICES = [['pool2'], ['conv2', 'pool2'], ['pool1', 'conv2', 'pool2']]
 
 
 def both_ways(spec, layers, batch, *sides):
-    """Scores of an image by the net rarefied and by shifted runs, and where the two are to be equal."""
+    """Scores of an image by the rarefied net and by shifted runs, and where they must be equal."""
     steps = [subsampling(spec)[name] for name in layers]
     factor = prod(height for height, _ in steps)
     net, image = loaded(spec), image_of(3, *sides)
@@ -263,7 +263,7 @@ def test_an_image_without_a_cell_that_can_be_compared_is_refused():
 
 
 def test_windows_of_unequal_height_and_width_are_removed():
-    """Strides of 2 down and 1 across: each row of the dense net is a row of one of two shifted runs."""
+    """Strides of 2 down and 1 across: each row of the dense net is a row of one of two runs."""
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 2, 21, 15])))
     n.conv1 = L.Convolution(n.data, num_output=3, kernel_h=3, kernel_w=2, stride_h=2, stride_w=1)
@@ -296,7 +296,7 @@ def test_command(tmp_path, command):
         'pool4,pool5',
     )
     assert done.returncode == 0 and done.stderr == ''
-    assert done.stdout.splitlines() == ['    stride 1  pool4, pool5', str(out)]
+    assert done.stdout.splitlines() == ['stride set to 1: pool4, pool5', str(out)]
     assert list(subsampling(read_spec(out))) == ['pool1', 'pool2', 'pool3']
     for arguments, message in (
         (

@@ -1,4 +1,7 @@
-"""Surgery against independent calculations: crops under a cast net, SciPy's interpolation, protobuf's reader."""
+"""Surgery against independent calculations: crops under a cast net, SciPy's interpolation,
+protobuf's reader."""
+
+import re
 
 import caffe
 import numpy as np
@@ -136,7 +139,7 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
         ('fc8', [np.ones((7, 128), np.float32)]),
     ]
     report = start(net, [(weights, '')])
-    assert (report.copied, report.cast, report.left) == (['conv1_1'], ['fc6'], ['fc8'])
+    assert (report.copied, report.cast, report.unused) == (['conv1_1'], ['fc6'], ['fc8'])
     assert report.interpolated == ['upscore2', 'upscore_pool4', 'upscore8']
     assert report.zero == ['score_fr', 'score_pool4', 'score_pool3']
     assert report.missing == [
@@ -149,7 +152,7 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
         'conv5_2',
         'fc7',
     ]
-    assert 'WARNING: no weights for conv2_1, conv3_1, conv3_2, ' in str(report)
+    assert re.search('WARNING.* conv2_1, conv3_1, conv3_2, ', str(report))
     named = [name for names in vars(report).values() for name in names]
     assert sorted(named) == sorted([*net.params, 'fc8'])
     classes = net.blobs['score'].shape[1]
@@ -174,10 +177,10 @@ def test_init_missing_is_seeded_gaussian():
 def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
     path = tmp_path / 'old.prototxt'
     path.write_text('layers { name: "fc6" type: INNER_PRODUCT bottom: "data" top: "fc6" }')
-    with pytest.raises(WeightsError, match='before 2014'):
+    with pytest.raises(WeightsError, match=r'old\.prototxt: .*upgrade_net_proto_text'):
         read_spec(path)
     path.write_text('layer { name: "data" type: "Data" top: "data" }')
-    with pytest.raises(WeightsError, match='no layer of type Data'):
+    with pytest.raises(WeightsError, match=r'old\.prototxt: .*type Data'):
         read_spec(path)
     path.write_text('layer { name: "data" type: "Input" top: "data" }')
     with pytest.raises(WeightsError, match='no InnerProduct'):
@@ -186,7 +189,7 @@ def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
 
 def test_a_name_that_comes_twice_is_refused(small):
     fc8 = 'fc8', [np.zeros((5, 6), np.float32), np.zeros(5, np.float32)]
-    with pytest.raises(WeightsError, match='two layers named fc8'):
+    with pytest.raises(WeightsError, match='fc8'):
         transplant(small, [fc8, fc8])
 
 
@@ -206,11 +209,9 @@ def test_suffix_names_the_stream(tmp_path):
 
 
 def test_a_shared_name_with_other_shapes_is_refused(small):
-    with pytest.raises(
-        WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"
-    ):
+    with pytest.raises(WeightsError, match=r'fc6.*\(6, 7\).*\(6, \d+\)'):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32), np.zeros(6, np.float32)])])
-    with pytest.raises(WeightsError, match="fc6's 1 arrays of weights do not fit the 2"):
+    with pytest.raises(WeightsError, match=r'fc6.* 1 .* 2 '):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32)])])
 
 
@@ -281,6 +282,30 @@ def test_a_truncated_file_is_noticed_at_every_length(tmp_path):
             assert 'w.caffemodel' in str(error)
 
 
+def test_a_file_cut_between_two_layers_is_noticed(tmp_path):
+    """Protobuf takes it for a shorter file; ours say how many layers they hold."""
+    path = tmp_path / 'w.caffemodel'
+    layers = [(name, 'Convolution', [np.ones((2, 2), np.float32)]) for name in 'abc']
+    write_weights(path, layers[:2])
+    size = path.stat().st_size
+    write_weights(path, layers)
+    cut = path.read_bytes()[:size]
+    model = caffe_pb2.NetParameter.FromString(cut)
+    assert [layer.name for layer in model.layer] == ['a', 'b'] and not model.name
+    path.write_bytes(cut)
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: .*2 of its 3'):
+        list(read_weights(path))
+    # Version 1 wrote the number into the name of the net. Caffe's own files hold none.
+    for name, complete in (('3 layers', False), ('2 layers', True), ('LeNet 5 layers', True)):
+        old = caffe_pb2.NetParameter(name=name, layer=model.layer)
+        path.write_bytes(old.SerializeToString())
+        if complete:
+            assert [layer for layer, _ in read_weights(path)] == ['a', 'b']
+        else:
+            with pytest.raises(WeightsError, match=r'2 of its 3'):
+                list(read_weights(path))
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     path = tmp_path / 'w.caffemodel'
     path.write_bytes(b'old')
@@ -309,8 +334,8 @@ def test_commands(tmp_path, small, command):
         read_weights(tmp_path / 'full.caffemodel')
     )
     missing = command('-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel')
-    assert missing.returncode == 2 and 'not written' in missing.stderr
-    assert 'WARNING: no weights for conv1_1' in missing.stdout
+    assert missing.returncode == 2 and 'init.caffemodel: ' in missing.stderr
+    assert re.search('WARNING.* conv1_1', missing.stdout)
     assert not (tmp_path / 'init.caffemodel').exists()
     drawn = command(
         '-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel', '--init-missing'
@@ -320,7 +345,8 @@ def test_commands(tmp_path, small, command):
 
 
 def test_real_googlenet_keeps_its_top_1_when_cast(shared, tmp_path):
-    """On 224×224 crops of real photos the cast net is the classifier, and what it sees is what is there."""
+    """On 224×224 crops of real photos the cast net gives what the classifier gives, and sees what
+    the photos show."""
     weights = shared('weights/bvlc_googlenet.caffemodel')
     photos = VOC(shared('data/voc'), 'seg11valid')
     deploy = deploy_net(find('ilsvrc-googlenet')).to_proto()
