@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .dataset import SegDataset
+from .inputs import Input
 from .palette import voc_palette
 
 
@@ -63,7 +64,7 @@ class DatasetConfig:
     colour_numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def inputs(self) -> Mapping[str, Any]:
+    def inputs(self) -> Mapping[str, Input]:
         """The inputs of the class (`data_layers.inputs`) by top."""
         return self.kind.inputs
 

@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
         nargs=4,
         default=NYUD_CAMERA,
         metavar=('FX', 'FY', 'CX', 'CY'),
-        help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)",
+        help=f"in pixels, counted from 1 (default: NYUDv2's, {' '.join(map(str, NYUD_CAMERA))})",
     )
     return parser.parse_args()
 

@@ -127,10 +127,13 @@ def by_hand(error: FetchError, urls: Sequence[str]) -> FetchError:
     """Return `error` with what to do without a connection: fetch `urls` elsewhere and give the
     files to this command."""
     files = [word for url in urls for word in ('--from', file_name(url))]
+    program, *arguments = sys.argv
+    if program.endswith('.py'):
+        program = f'python {shlex.quote(program)}'
     return FetchError(
         f'{error}; run the same command again to go on, or fetch {" and ".join(urls)} on another '
         f'machine, put the files into this folder and run: '
-        f'python {shlex.join([*sys.argv, *files])}'
+        f'{program} {shlex.join([*arguments, *files])}'
     )
 
 

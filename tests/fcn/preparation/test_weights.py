@@ -67,12 +67,16 @@ def test_what_is_no_caffemodel_gets_no_name(server, tmp_path):
     assert not list((tmp_path / 'weights').iterdir())
 
 
-def test_without_a_network_every_file_is_named(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ('program', 'named'),
+    [('prepare.py', 'python prepare.py'), ('fcn prepare', ' fcn prepare')],
+)
+def test_without_a_network_every_file_is_named(program, named, monkeypatch, tmp_path):
     for name in ('ilsvrc-vgg16', NET):
         monkeypatch.setitem(
             NETS, name, replace(NETS[name], url=f'https://127.0.0.1:1/{name}.caffemodel')
         )
-    monkeypatch.setattr(sys, 'argv', ['prepare.py', 'ilsvrc'])
+    monkeypatch.setattr(sys, 'argv', [program, 'ilsvrc'])
     with pytest.raises(FetchError) as error:
         bring('ilsvrc', ['ilsvrc-vgg16', NET], tmp_path)
     assert (
@@ -80,7 +84,7 @@ def test_without_a_network_every_file_is_named(monkeypatch, tmp_path):
         in str(error.value)
     )
     assert (
-        'python prepare.py ilsvrc --from ilsvrc-vgg16.caffemodel --from ilsvrc-googlenet.caffemodel'
+        f'{named} ilsvrc --from ilsvrc-vgg16.caffemodel --from ilsvrc-googlenet.caffemodel'
         in str(error.value)
     )
 
