@@ -8,7 +8,7 @@ when a net's layers are listed in another order (colour-HHA nets, since version 
 import contextlib
 import mmap
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fcn.engine import caffe
@@ -38,7 +38,7 @@ def restore(solver: caffe.SGDSolver, weights: Path, state: Path, counts: Mapping
             solver.restore(state.name)
 
 
-def momentum_order(counts: Mapping[str, int], layers: Iterator[str]) -> list[int]:
+def momentum_order(counts: Mapping[str, int], layers: Iterable[str]) -> list[int]:
     """Return, for each array of weights of `layers` in turn, its index in the order of `counts`."""
     first, total = {}, 0
     for layer, count in counts.items():

@@ -23,6 +23,7 @@ def trainer(
     options = (
         dict(max_iter=6, val_every=3, snapshot_every=2, init_missing=True, base_lr=1e-7) | options
     )
+    assert dataset.train and dataset.val
     train, val = (source._replace(root=str(root)) for source in (dataset.train, dataset.val))
     if limit:
         train = train._replace(options=(('limit', limit),))

@@ -21,7 +21,7 @@ NET = 'mini-fcn-pool3'
 ROUNDING = 10  # pixels of 100,000 that another processor may decide the other way
 
 
-def unpack(file, folder):
+def unpack(file: Path, folder: Path) -> None:
     """Write the plain files of an archive to a folder, and nothing outside of it."""
     with tarfile.open(file) as archive:
         for member in archive:
@@ -29,11 +29,13 @@ def unpack(file, folder):
             assert path.is_relative_to(folder.resolve()) and (member.isfile() or member.isdir())
             if member.isfile():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(archive.extractfile(member).read())
+                content = archive.extractfile(member)
+                assert content
+                path.write_bytes(content.read())
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The old run, in a working folder that also holds what it learned from."""
     unpack(DATA / 'run-1.0.tar.xz', tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -41,7 +43,7 @@ def run(tmp_path, monkeypatch):
     return Run(tmp_path / 'runs' / NET)
 
 
-def test_an_old_run_is_scored_as_it_was(run, tmp_path):
+def test_an_old_run_is_scored_as_it_was(run: Run, tmp_path: Path) -> None:
     score.main([NET, '--out', 'out', '--gpu', '-1'])
     noted = json.loads((DATA / 'run-1.0-metrics.json').read_text())
     scored = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
@@ -52,7 +54,7 @@ def test_an_old_run_is_scored_as_it_was(run, tmp_path):
     assert scored['mean_iu'] == pytest.approx(noted['mean_iu'], abs=1e-3)
 
 
-def test_an_old_run_is_resumed(run):
+def test_an_old_run_is_resumed(run: Run) -> None:
     manifest = read_checksummed(run.snapshots.path(200) / MANIFEST)
     old_log = run.log.path.read_bytes()[: manifest['log']['bytes']]
     settings = json.loads((run.folder / 'run.json').read_text())['settings']
@@ -75,6 +77,8 @@ def test_an_old_run_is_resumed(run):
     assert losses[:-4] == manifest['recent_losses'][4:]
 
 
-def test_an_old_run_is_not_resumed_with_other_settings(run, capsys):
+def test_an_old_run_is_not_resumed_with_other_settings(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ValueError, match=r'run\.json: .*seed 1337, not 1'):
         solve.main([NET, '--seed', '1', '--base-lr', '2e-6', '--gpu', '-1'])

@@ -2,6 +2,10 @@
 resuming with them."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import caffe
 import numpy as np
@@ -21,31 +25,36 @@ from fcn.data_layers.images import save_label
 from fcn.errors import DataError, FCNError, RunError
 from fcn.inference import loss_names
 from fcn.nets.layers import softmax_loss, weighted_loss
+from fcn.solvers import Trainer
 from fcn.solvers.balance import class_weights, median_frequency_weights, write_infogain
 from fcn.solvers.overrides import scaled_batch_size
 from fcn.surgery import write_weights
 
-ALL = dict(mirror=True, jitter=8, sampling=0.5, balance=True, momentum=0.8)
+Command = Callable[..., CompletedProcess[str]]
+
+ALL: dict[str, Any] = dict(mirror=True, jitter=8, sampling=0.5, balance=True, momentum=0.8)
 
 
 @pytest.fixture(scope='module')
-def mini(tmp_path_factory):
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five images of the miniature's size and classes to learn from, and two to validate on."""
     root = tmp_path_factory.mktemp('mini')
     make_voc(root, [f'{i:04}' for i in range(5)], classes=7, size=(56, 64))
     return make_voc(root, [f'v{i:03}' for i in range(2)], classes=7, split='val', size=(56, 64))
 
 
-def trainer(folder, root, name='mini-fcn32s', **options):
+def trainer(folder: Path, root: Path, name: str = 'mini-fcn32s', **options: Any) -> Trainer:
     return small_runs.trainer(folder, root, name, **dict(max_iter=4, val_every=4) | options)
 
 
-def weights_after(run):
+def weights_after(run: Trainer) -> dict[str, list[np.ndarray]]:
     run.train([])
     return weights_of_run(run.run)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_with_all_overrides(mini, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one_with_all_overrides(
+    mini: Path, tmp_path: Path
+) -> None:
     whole = weights_after(trainer(tmp_path / 'whole', mini, **ALL))
     weights_after(trainer(tmp_path / 'parts', mini, max_iter=2, **ALL))
     run = trainer(tmp_path / 'parts', mini, **ALL)
@@ -76,7 +85,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_with_all_overrides(mini, tmp_
         (dict(momentum=0.5), r'momentum None, not 0\.5'),
     ],
 )
-def test_a_run_is_not_resumed_with_other_overrides(option, named, mini, tmp_path):
+def test_a_run_is_not_resumed_with_other_overrides(
+    option: dict[str, Any], named: str, mini: Path, tmp_path: Path
+) -> None:
     plain, varied = tmp_path / 'plain', tmp_path / 'varied'
     trainer(plain, mini, max_iter=1).train([])
     with pytest.raises(RunError, match=rf'run\.json: .* {named}'):
@@ -86,7 +97,7 @@ def test_a_run_is_not_resumed_with_other_overrides(option, named, mini, tmp_path
         trainer(varied, mini).train([])
 
 
-def test_a_run_from_before_there_were_overrides_is_resumed(mini, tmp_path):
+def test_a_run_from_before_there_were_overrides_is_resumed(mini: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path, mini, max_iter=1)
     run.train([])
     about = json.loads((run.run.folder / 'run.json').read_text())
@@ -98,13 +109,15 @@ def test_a_run_from_before_there_were_overrides_is_resumed(mini, tmp_path):
     assert again.run.iteration == 2
 
 
-def test_a_sampled_loss_moves_the_weights_as_far(mini, tmp_path, monkeypatch):
+def test_a_sampled_loss_moves_the_weights_as_far(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One image, whole, or several times with cells ignored: the step and the loss are the same but
     for chance, which is little with cells of one pixel. The score is drawn near zero, so its bias
     hardly sees dropout or features, and the loss is about log 7 per pixel."""
     monkeypatch.setattr('fcn.nets.prototxt._grid', lambda *arguments: {})
 
-    def step(folder, **options):
+    def step(folder: Path, **options: Any) -> tuple[np.ndarray, float, Trainer]:
         run = trainer(folder, mini, max_iter=1, limit=1, **options)
         return weights_after(run)['score_fr'][1].ravel(), run.run.log.read()[0]['loss'], run
 
@@ -119,7 +132,7 @@ def test_a_sampled_loss_moves_the_weights_as_far(mini, tmp_path, monkeypatch):
         assert sampled_loss != pytest.approx(loss, rel=1e-6)
 
 
-def test_the_batch_grows_by_whole_images():
+def test_the_batch_grows_by_whole_images() -> None:
     assert [
         scaled_batch_size(1, None),
         scaled_batch_size(1, 1.0),
@@ -139,7 +152,7 @@ def test_the_batch_grows_by_whole_images():
         scaled_batch_size(2**31 - 1, 0.5)
 
 
-def test_momentum_reaches_the_solver(mini, tmp_path):
+def test_momentum_reaches_the_solver(mini: Path, tmp_path: Path) -> None:
     run = trainer(tmp_path, mini, max_iter=1, momentum=0.5)
     run.train([])
     solver = text_format.Parse(
@@ -148,35 +161,21 @@ def test_momentum_reaches_the_solver(mini, tmp_path):
     assert solver.momentum == 0.5
 
 
-def test_a_classifier_is_neither_balanced_nor_sampled(mini, tmp_path):
+def test_a_classifier_is_neither_balanced_nor_sampled(mini: Path, tmp_path: Path) -> None:
     for option in (dict(balance=True), dict(sampling=0.5)):
         with pytest.raises(FCNError, match=r'mini-vgg .* classifier'):
             trainer(tmp_path, mini, 'mini-vgg', **option)
 
 
-def test_solve_takes_all_overrides(mini, tmp_path, command, capsys):
+def test_solve_takes_all_overrides(
+    mini: Path, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     weights = tmp_path / 'w.caffemodel'
     write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
-    arguments = [
-        'solve.py',
-        'mini-fcn32s',
-        '--data',
-        mini,
-        '--runs',
-        tmp_path,
-        '--iterations',
-        '1',
-        '--init-missing',
-        '--base-lr',
-        '1e-9',
-        '--weights',
-        weights,
-        '--gpu',
-        '-1',
-    ]
-    result = command(
-        *arguments, '--mirror', '--jitter', '8', '--sample', '0.5', '--balance', '--momentum', '0.8'
-    )
+    arguments = ['solve.py', 'mini-fcn32s', '--data', mini, '--runs', tmp_path, '--gpu', '-1']
+    arguments += ['--weights', weights, '--init-missing', '--iterations', '1', '--base-lr', '1e-9']
+    overrides = '--mirror --jitter 8 --sample 0.5 --balance --momentum 0.8'
+    result = command(*arguments, *overrides.split())
     assert result.returncode == 0, result.stderr
     settings = json.loads((tmp_path / 'mini-fcn32s' / 'run.json').read_text())['settings']
     assert (settings['iter_size'], settings['balance'], settings['momentum']) == (2, True, 0.8)
@@ -200,16 +199,15 @@ def test_solve_takes_all_overrides(mini, tmp_path, command, capsys):
         assert caught.value.code == 2 and f'argument {option[0]}' in capsys.readouterr().err
 
 
-def test_both_heads_are_sampled_alike_and_weighted_by_their_own_classes():
+def test_both_heads_are_sampled_alike_and_weighted_by_their_own_classes() -> None:
     config = nets.find('siftflow-fcn32s')
-    spec = nets.train_net(
-        config,
-        DATASETS[config.data].train,
-        dict(p=0.25, seed=1, position=0),
-        {label: f'/somewhere/{label}.binaryproto' for label in ('sem', 'geo')},
-    ).to_proto()
-    (sampling,) = (layer for layer in spec.layer if layer.python_param.layer == 'SamplingLayer')
-    assert (list(sampling.bottom), list(sampling.top)) == (
+    source = DATASETS[config.data].train
+    assert source
+    matrices = {label: Path(f'/somewhere/{label}.binaryproto') for label in ('sem', 'geo')}
+    sampling = dict(p=0.25, seed=1, position=0)
+    spec = nets.train_net(config, source, sampling, matrices).to_proto()
+    (sampler,) = (layer for layer in spec.layer if layer.python_param.layer == 'SamplingLayer')
+    assert (list(sampler.bottom), list(sampler.top)) == (
         ['sem', 'geo'],
         ['sem_sampled', 'geo_sampled'],
     )
@@ -231,7 +229,7 @@ def test_both_heads_are_sampled_alike_and_weighted_by_their_own_classes():
 # Class weights.
 
 
-def test_weights_are_median_frequencies_with_a_mean_of_one():
+def test_weights_are_median_frequencies_with_a_mean_of_one() -> None:
     pixels, totals = np.array([70, 20, 0, 10]), np.array([100, 40, 0, 80])
     weights = median_frequency_weights(pixels, totals)
     assert weights[2] == 0 and (weights @ pixels) / pixels.sum() == pytest.approx(1)
@@ -239,7 +237,9 @@ def test_weights_are_median_frequencies_with_a_mean_of_one():
     np.testing.assert_allclose(weights[[0, 1, 3]] / weights[1], [0.5 / 0.7, 1, 0.5 / 0.125])
 
 
-def test_weights_are_counted_over_the_labels_that_are_learned_from(mini, tmp_path):
+def test_weights_are_counted_over_the_labels_that_are_learned_from(
+    mini: Path, tmp_path: Path
+) -> None:
     source = Source('Mini', str(mini), 'train')
     dataset = DATASETS['mini'].kind(mini, 'train')
     labels = [dataset.label(name) for name in dataset.names]
@@ -264,7 +264,9 @@ def test_weights_are_counted_over_the_labels_that_are_learned_from(mini, tmp_pat
 WEIGHTS = np.array([0.3, 2.0, 0.0, 5.0])
 
 
-def loss_net(folder, weights, normalize=False, weight=1):
+def loss_net(
+    folder: Path, weights: np.ndarray | None, normalize: bool = False, weight: float = 1
+) -> caffe.Net:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 4, 5, 6])))
     n.label = L.Input(input_param=dict(shape=dict(dim=[1, 1, 5, 6])))
@@ -282,7 +284,7 @@ def loss_net(folder, weights, normalize=False, weight=1):
     return net
 
 
-def computed(net, weights, normalize):
+def computed(net: caffe.Net, weights: np.ndarray, normalize: bool) -> tuple[float, np.ndarray]:
     """Return the loss and its gradient by the scores, in NumPy's float64."""
     scores, label = (
         net.blobs['data'].data[0].astype(float),
@@ -298,7 +300,7 @@ def computed(net, weights, normalize):
 
 @pytest.mark.parametrize('normalize', [False, True])
 @pytest.mark.parametrize('weight', [1, 4])
-def test_the_weighted_loss_and_its_gradient(normalize, weight, tmp_path):
+def test_the_weighted_loss_and_its_gradient(normalize: bool, weight: float, tmp_path: Path) -> None:
     net = loss_net(tmp_path, WEIGHTS, normalize, weight)
     loss = float(net.forward()['loss'])
     net.backward()
@@ -309,7 +311,7 @@ def test_the_weighted_loss_and_its_gradient(normalize, weight, tmp_path):
     assert (gradient[:, net.blobs['label'].data[0, 0] == VOID] == 0).all()
 
 
-def test_the_gradient_is_the_finite_difference_of_the_loss(tmp_path):
+def test_the_gradient_is_the_finite_difference_of_the_loss(tmp_path: Path) -> None:
     net = loss_net(tmp_path, WEIGHTS)
     net.forward()
     net.backward()
@@ -324,7 +326,7 @@ def test_the_gradient_is_the_finite_difference_of_the_loss(tmp_path):
 
 
 @pytest.mark.parametrize('normalize', [False, True])
-def test_equal_weights_are_like_no_weights(normalize, tmp_path):
+def test_equal_weights_are_like_no_weights(normalize: bool, tmp_path: Path) -> None:
     found = []
     for weights in (None, np.ones(4)):
         net = loss_net(tmp_path, weights, normalize)

@@ -3,13 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from small_runs import assert_equal_weights, history, trainer, weights_of_run
 
 from fcn import nets
 from fcn.errors import FCNError, RunError, SnapshotError
-from fcn.solvers import RECIPES, Progress, Run, weights_of
+from fcn.solvers import RECIPES, Progress, Run, Step, Trainer, weights_of
 from fcn.solvers.snapshot import (
     MANIFEST,
     STATE,
@@ -22,14 +24,14 @@ from fcn.surgery import read_weights
 
 
 @pytest.fixture
-def finished(mini, tmp_path):
+def finished(mini: Path, tmp_path: Path) -> Trainer:
     """A run of 6 iterations with snapshots at 2, 4 and 6, validated at 3 and 6."""
     run = trainer(tmp_path, mini)
     run.train([])
     return run
 
 
-def test_the_manifest_holds_all_that_a_run_resumes_from(finished):
+def test_the_manifest_holds_all_that_a_run_resumes_from(finished: Trainer) -> None:
     iteration, folder = finished.run.snapshots.all()[-1]
     manifest = verify(folder, WEIGHTS, STATE)
     assert manifest['iteration'] == iteration == 6 and len(manifest['recent_losses']) == 6
@@ -39,13 +41,17 @@ def test_the_manifest_holds_all_that_a_run_resumes_from(finished):
     assert finished.run.damaged() == []
 
 
-def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
+def test_every_validation_has_its_snapshot_and_the_best_is_kept(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = trainer(tmp_path, mini, max_iter=5, val_every=1, snapshot_every=5)
     validations = iter([0.1, 0.9, 0.2, 0.3, 0.4])
     note = run.run.note_validation
-    run.run.note_validation = lambda iteration, results: note(
-        iteration, {'label': results['label'] | {'mean_iu': next(validations)}}
-    )
+
+    def noted(iteration: int, results: Any) -> None:
+        note(iteration, {'label': results['label'] | {'mean_iu': next(validations)}})
+
+    monkeypatch.setattr(run.run, 'note_validation', noted)
     run.train([])
     assert [iteration for iteration, _ in run.run.snapshots.all()] == [2, 3, 4, 5]
     assert run.run.snapshots.best() == 2
@@ -56,8 +62,13 @@ def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
 @pytest.mark.parametrize('damage', ['cut', 'bit', 'gone'])
 @pytest.mark.parametrize('kind', [WEIGHTS, STATE, MANIFEST])
 def test_a_damaged_snapshot_is_passed_over_with_a_warning(
-    finished, mini, tmp_path, caplog, kind, damage
-):
+    finished: Trainer,
+    mini: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    damage: str,
+) -> None:
     folder = finished.run.snapshots.all()[-1][1]
     file = folder / (kind if kind == MANIFEST else f'train_iter_6.{kind}')
     whole = weights_of_run(finished.run)
@@ -79,7 +90,9 @@ def test_a_damaged_snapshot_is_passed_over_with_a_warning(
     assert_equal_weights(whole, weights_of_run(again.run))
 
 
-def test_the_same_snapshot_may_be_damaged_twice(finished, mini, tmp_path):
+def test_the_same_snapshot_may_be_damaged_twice(
+    finished: Trainer, mini: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
         (finished.run.snapshots.all()[-1][1] / MANIFEST).unlink()
         trainer(tmp_path, mini).train([])
@@ -87,17 +100,19 @@ def test_the_same_snapshot_may_be_damaged_twice(finished, mini, tmp_path):
 
 
 @pytest.mark.parametrize('change', ['edited', 'gone'])
-def test_a_list_that_changes_under_a_run_stops_only_a_resumed_one(mini, tmp_path, change):
+def test_a_list_that_changes_under_a_run_stops_only_a_resumed_one(
+    mini: Path, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The layer reads it once: snapshots are of the list that was read."""
     file = mini / 'ImageSets/Segmentation/train.txt'
     names, run = file.read_text(), trainer(tmp_path, mini, max_iter=4)
     before = run.run.save
 
-    def save(*arguments, **state):
+    def save(*arguments: Any, **state: Any) -> None:
         file.write_text(names[5:]) if change == 'edited' else file.unlink(missing_ok=True)
         before(*arguments, **state)
 
-    run.run.save = save
+    monkeypatch.setattr(run.run, 'save', save)
     run.train([])
     assert run.run.iteration == 4
     file.write_text(names[5:])
@@ -107,7 +122,9 @@ def test_a_list_that_changes_under_a_run_stops_only_a_resumed_one(mini, tmp_path
     assert trainer(tmp_path, mini).train([])
 
 
-def test_a_layer_whose_shapes_changed_is_named_before_caffe_sees_it(mini, tmp_path, monkeypatch):
+def test_a_layer_whose_shapes_changed_is_named_before_caffe_sees_it(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer(tmp_path, mini, max_iter=2).train([])
     config = nets.find('mini-fcn32s')
     monkeypatch.setitem(
@@ -123,7 +140,7 @@ def test_a_layer_whose_shapes_changed_is_named_before_caffe_sees_it(mini, tmp_pa
         trainer(tmp_path, mini).train([])
 
 
-def test_a_state_damaged_after_it_was_verified_is_not_read(mini, tmp_path):
+def test_a_state_damaged_after_it_was_verified_is_not_read(mini: Path, tmp_path: Path) -> None:
     trainer(tmp_path, mini, max_iter=4).train([])
     again = trainer(tmp_path, mini)
     assert again.run.iteration == 4
@@ -136,7 +153,7 @@ def test_a_state_damaged_after_it_was_verified_is_not_read(mini, tmp_path):
     )
 
 
-def test_a_damaged_file_that_is_written_only_once_stays_known(mini, tmp_path):
+def test_a_damaged_file_that_is_written_only_once_stays_known(mini: Path, tmp_path: Path) -> None:
     trainer(tmp_path, mini, max_iter=2).train([])
     file = tmp_path / 'mini-fcn32s/surgery.txt'
     file.write_text('nonsense')
@@ -145,7 +162,7 @@ def test_a_damaged_file_that_is_written_only_once_stays_known(mini, tmp_path):
     assert again.run.damaged() == [file]
 
 
-def test_a_list_that_changed_stops_a_run(mini, tmp_path):
+def test_a_list_that_changed_stops_a_run(mini: Path, tmp_path: Path) -> None:
     root = tmp_path / 'data'
     shutil.copytree(mini, root)
     trainer(tmp_path, root, max_iter=2).train([])
@@ -155,14 +172,16 @@ def test_a_list_that_changed_stops_a_run(mini, tmp_path):
         trainer(tmp_path, root, max_iter=4).train([])
 
 
-def test_a_run_whose_snapshots_are_all_damaged_is_not_started_again(finished, mini, tmp_path):
+def test_a_run_whose_snapshots_are_all_damaged_is_not_started_again(
+    finished: Trainer, mini: Path, tmp_path: Path
+) -> None:
     for _, folder in finished.run.snapshots.all():
         (folder / MANIFEST).write_text('{')
     with pytest.raises(RunError, match=r'all snapshots are damaged; move .* away'):
         trainer(tmp_path, mini).train([])
 
 
-def test_no_truncated_manifest_is_read(tmp_path):
+def test_no_truncated_manifest_is_read(tmp_path: Path) -> None:
     file = tmp_path / MANIFEST
     write_checksummed(file, iteration=4, recent_losses=[1.5, 2.25])
     whole = file.read_bytes()
@@ -173,7 +192,9 @@ def test_no_truncated_manifest_is_read(tmp_path):
             read_checksummed(file)
 
 
-def test_damaged_small_files_and_logs_are_noticed(finished, mini, tmp_path, caplog):
+def test_damaged_small_files_and_logs_are_noticed(
+    finished: Trainer, mini: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = finished.run.folder
     for name in ('deploy.prototxt', 'surgery.txt', 'log.jsonl'):
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
@@ -195,10 +216,10 @@ def test_damaged_small_files_and_logs_are_noticed(finished, mini, tmp_path, capl
 class StopAt(Progress):
     """Stops a run after an iteration, as a signal does."""
 
-    def __init__(self, run, iteration):
+    def __init__(self, run: Trainer, iteration: int) -> None:
         self.run, self.iteration = run, iteration
 
-    def step(self, step):
+    def step(self, step: Step) -> None:
         if step.iteration == self.iteration:
             self.run.stop('SIGTERM')
 
@@ -206,12 +227,12 @@ class StopAt(Progress):
 @pytest.mark.parametrize('recipe', RECIPES)
 @pytest.mark.parametrize('name', ['mini-fcn32s', 'mini-fcn16s'])
 def test_a_resumed_run_equals_an_uninterrupted_one_with_every_recipe(
-    recipe, name, mini, tmp_path, monkeypatch
-):
+    recipe: str, name: str, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopped at and between snapshots, before and after a validation: weights, momentum, losses
     and log are equal."""
     monkeypatch.setitem(nets.NETS, name, replace(nets.NETS[name], recipe=recipe))
-    options = dict(batch=2, base_lr=1e-8, val_every=4)
+    options: dict[str, Any] = dict(batch=2, base_lr=1e-8, val_every=4)
     whole = trainer(tmp_path / 'whole', mini, name, **options)
     whole.train([])
     for iteration in (1, 2, 4, 5, 6):

@@ -1,6 +1,9 @@
 """Momentum follows its layer when a net lists its layers in another order than a snapshot."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from caffe.proto import caffe_pb2
 from small_runs import assert_equal_weights, trainer, weights_of_run
 
 from fcn.errors import RunError
+from fcn.solvers import Run
 from fcn.solvers.snapshot import MANIFEST, STATE, WEIGHTS, digest, read_checksummed
 from fcn.solvers.solver_state import momentum_order, write_reordered
 from miniature.sets import generate_nyud
@@ -17,28 +21,28 @@ from miniature.sets import generate_nyud
 NET, MOVED, BEFORE = 'mini-nyud-fcn32s-color-hha', 'score_frcolor', 'score_frhha'
 
 
-def message(kind, file):
+def message(kind: Callable[[], Any], file: Path) -> Any:
     """Return the protobuf message of a type in a file."""
     result = kind()
     result.ParseFromString(file.read_bytes())
     return result
 
 
-def old_order(layers):
+def old_order(layers: list[str]) -> list[int]:
     """Return the indices of layers in the order of version 1.0."""
     indices = [index for index, name in enumerate(layers) if name != MOVED]
     indices.insert(indices.index(layers.index(BEFORE)), layers.index(MOVED))
     return indices
 
 
-def reorder(fields, order):
+def reorder(fields: Any, order: list[int]) -> None:
     """Put the entries of a repeated field into another order."""
     entries = [type(fields[0]).FromString(fields[index].SerializeToString()) for index in order]
     del fields[:]
     fields.extend(entries)
 
 
-def make_old(run):
+def make_old(run: Run) -> None:
     """Make the newest snapshot of a run one of version 1.0."""
     iteration, folder = run.snapshots.all()[-1]
     files = {kind: run.snapshots.file(iteration, kind) for kind in (WEIGHTS, STATE)}
@@ -63,9 +67,9 @@ def make_old(run):
     assert read_checksummed(folder / MANIFEST)['files'] == digests
 
 
-def test_an_old_run_of_two_streams_is_resumed_with_the_right_momentum(tmp_path):
+def test_an_old_run_of_two_streams_is_resumed_with_the_right_momentum(tmp_path: Path) -> None:
     data = generate_nyud(tmp_path / 'data', trainval=2, test=1)
-    options = dict(max_iter=3, val_every=100, snapshot_every=3, base_lr=1e-8)
+    options: dict[str, Any] = dict(max_iter=3, val_every=100, snapshot_every=3, base_lr=1e-8)
     started = trainer(tmp_path / 'new', data, NET, **options)
     started.train([])
     shutil.copytree(tmp_path / 'new', tmp_path / 'old')
@@ -84,12 +88,12 @@ def test_an_old_run_of_two_streams_is_resumed_with_the_right_momentum(tmp_path):
     assert not list(old.snapshots.folder.glob('.*'))
 
 
-def test_each_array_of_weights_is_looked_up_by_its_layer():
+def test_each_array_of_weights_is_looked_up_by_its_layer() -> None:
     counts = {'conv': 2, 'upscore': 1, 'score': 2}
     assert momentum_order(counts, ['conv', 'score', 'upscore']) == [0, 1, 3, 4, 2]
 
 
-def test_a_state_is_copied_in_another_order(tmp_path):
+def test_a_state_is_copied_in_another_order(tmp_path: Path) -> None:
     state = caffe_pb2.SolverState(iter=300, learned_net='x.caffemodel', current_step=2)
     for value in range(3):
         state.history.add(data=[value] * 1000, shape=dict(dim=[10, 100]))
