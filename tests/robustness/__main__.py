@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.report import table
 from fcn.cli import Parser, run
 from fcn.io import write_text
+from fcn.text import markdown_table
 
 from . import faults, fuzz, kills, sizes, truncation
 from .setting import ROOT
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     page = f"""# No run lost, no crash on bad input
 
-{table(['proof (`python -m tests.robustness.NAME`)', 'outcome'], rows(found))}
+{markdown_table(['proof (`python -m tests.robustness.NAME`)', 'outcome'], rows(found))}
 
 {origins}
 

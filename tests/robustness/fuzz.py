@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from experiments.report import table
 from fcn.cli import Parser, positive, run
 from fcn.errors import FCNError
 from fcn.io import write_text
+from fcn.text import markdown_table
 
 from .cases import Recipe, arrange, recipes
 from .formats import MUTATORS
@@ -252,7 +252,9 @@ def table_of(rows: Sequence[dict[str, Any]]) -> str:
     """Return the tallies by file and command as a Markdown table."""
     head = ['file', 'command', 'tried', 'taken', 'refused', 'failures', 'slowest, s']
     columns = 'kind', 'command', 'tried', 'good', 'refused', 'failed'
-    return table(head, [[*(row[name] for name in columns), float(row['slowest'])] for row in rows])
+    return markdown_table(
+        head, [[*(row[name] for name in columns), float(row['slowest'])] for row in rows]
+    )
 
 
 def replay(args: argparse.Namespace) -> bool:

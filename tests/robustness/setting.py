@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.report import machine
+from benchmarks.machine import machine
 from fcn.engine import versions
 from fcn.io import write_text
 from fcn.solvers import Run
