@@ -25,6 +25,7 @@ class Stage:
 
     def __init__(self, trainer: Trainer, runs: Path, given: Weights = ()) -> None:
         self.trainer, self._runs, self._given = trainer, runs, given
+        self._sources: Weights | None = None
 
     @property
     def name(self) -> str:
@@ -43,7 +44,9 @@ class Stage:
         """Return what the net starts from; nothing if it is resumed."""
         if self.run.iteration:
             return []
-        return self._given or starting_weights(self.name, self._runs)
+        if self._sources is None:  # Once: finding them verifies a gigabyte.
+            self._sources = self._given or starting_weights(self.name, self._runs)
+        return self._sources
 
     def describe(self) -> str:
         """Return in one line what is to be done."""

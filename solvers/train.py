@@ -134,24 +134,34 @@ class Trainer:
             )
             release_activations(solver.net)
             meter = Meter(solver.iter, self.max_iter, self.images, self.recipe.average_loss, losses)
-            result = None
-            if self.run.iteration and not self.run.validated and self._validates(solver.iter):
-                result = validate(solver)
-            for _ in self._iterations(solver, meter, progress):
-                validates = self._validates(solver.iter)
-                if self._stopped_by:
-                    self.run.log.append(
-                        iteration=solver.iter, event=f'stopped by {self._stopped_by}'
-                    )
-                if solver.iter % self.snapshot_every == 0 or validates or self._stopped_by:
-                    self._snapshot(solver, meter, data)
-                if self._stopped_by:
-                    break
-                if validates:
-                    result = validate(solver)
-            if self._stopped_by and solver.iter:  # between two iterations
+            return self._learn(solver, validate, meter, data, progress)
+
+    def _learn(
+        self,
+        solver: caffe.SGDSolver,
+        validate: Validation,
+        meter: Meter,
+        data: dict[str, Any],
+        progress: Progress,
+    ) -> Results | None:
+        """Iterate to the end, with snapshots and validations in their turn, and return the last
+        validation's results; None if the run was stopped."""
+        result = None
+        if self.run.iteration and not self.run.validated and self._validates(solver.iter):
+            result = validate(solver)
+        for _ in self._iterations(solver, meter, progress):
+            validates = self._validates(solver.iter)
+            if self._stopped_by:
+                self.run.log.append(iteration=solver.iter, event=f'stopped by {self._stopped_by}')
+            if solver.iter % self.snapshot_every == 0 or validates or self._stopped_by:
                 self._snapshot(solver, meter, data)
-            return result if not self._stopped_by else None
+            if self._stopped_by:
+                break
+            if validates:
+                result = validate(solver)
+        if self._stopped_by and solver.iter:  # between two iterations
+            self._snapshot(solver, meter, data)
+        return result if not self._stopped_by else None
 
     def stop(self, reason: str) -> None:
         """End training after this iteration, with a snapshot; `reason` is noted in the log."""
