@@ -18,11 +18,11 @@ from fcn.prototxts import prototxts
 FOLDER = Path(fcn.nets.__file__).resolve().parent
 
 
-def names(text):
+def names(text: str) -> list[str]:
     return [layer.name for layer in text_format.Parse(text, caffe_pb2.NetParameter()).layer]
 
 
-def vgg16(stream='', dropout=True):
+def vgg16(stream: str = '', dropout: bool = True) -> list[str]:
     layers = []
     for group, count in enumerate((2, 2, 3, 3, 3), 1):
         for index in range(1, count + 1):
@@ -33,7 +33,7 @@ def vgg16(stream='', dropout=True):
     return [name + stream for name in layers]
 
 
-def tail(stride, head=''):
+def tail(stride: int, head: str = '') -> list[str]:
     """The layers after fc7, of a net or of one of its two heads."""
     layers = {
         32: 'score_fr upscore score',
@@ -46,7 +46,7 @@ def tail(stride, head=''):
     ]
 
 
-def siftflow(stride):
+def siftflow(stride: int) -> list[str]:
     """The semantic head and its loss come before the geometric head and its loss."""
     heads = [*tail(stride, '_sem'), 'loss', *tail(stride, '_geo'), 'loss_geo']
     return ['data', *vgg16(), *heads]
@@ -77,19 +77,19 @@ ORDERS = {
 
 
 @pytest.mark.parametrize('name', ORDERS)
-def test_layers_are_listed_in_the_authors_order(name):
+def test_layers_are_listed_in_the_authors_order(name: str) -> None:
     for phase in DATASETS[NETS[name].data].phases:
         assert names((FOLDER / name / f'{phase}.prototxt').read_text()) == ORDERS[name]
 
 
 @pytest.mark.parametrize('name', [name for name, config in NETS.items() if config.is_published])
-def test_committed_files_list_the_layers_of_the_net(name):
+def test_committed_files_list_the_layers_of_the_net(name: str) -> None:
     for file, text in prototxts(name).items():
         if file != 'solver.prototxt':
             assert names((FOLDER / name / file).read_text()) == names(text)
 
 
-def test_the_script_of_fcn8s_reads_from_coarse_to_fine():
+def test_the_script_of_fcn8s_reads_from_coarse_to_fine() -> None:
     """Every layer after fc7 has its line in nets/voc-fcn8s/net.py, in the order of the net."""
     text = (FOLDER / 'voc-fcn8s' / 'net.py').read_text()
     lines = re.findall(r'^    n\.(\w+) = net\.(\w+)\((.*?)[,)]', text, re.MULTILINE)

@@ -2,7 +2,9 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import caffe
 import numpy as np
@@ -20,7 +22,7 @@ FCNS = [name for name, config in NETS.items() if not config.is_classifier]
 
 
 @pytest.mark.parametrize('name', [name for name, config in NETS.items() if config.is_published])
-def test_committed_files_are_what_the_script_writes(name):
+def test_committed_files_are_what_the_script_writes(name: str) -> None:
     texts = prototxts(name)
     assert set(texts) == {path.name for path in (FOLDER / name).glob('*.prototxt')}
     for file, text in texts.items():
@@ -28,7 +30,9 @@ def test_committed_files_are_what_the_script_writes(name):
 
 
 @pytest.mark.parametrize('from_root', [True, False])
-def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
+def test_script_runs_from_the_root_and_from_its_folder(
+    from_root: bool, command: Callable[..., CompletedProcess[str]]
+) -> None:
     file = FOLDER / 'voc-fcn8s' / 'deploy.prototxt'
     before = file.stat().st_mtime_ns
     result = (
@@ -42,7 +46,7 @@ def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
 
 
 @pytest.mark.parametrize('name', FCNS)
-def test_dropout_is_for_training_only(name):
+def test_dropout_is_for_training_only(name: str) -> None:
     assert 'Dropout' not in {layer.type for layer in deploy_net(find(name)).to_proto().layer}
 
 
@@ -50,7 +54,7 @@ def test_dropout_is_for_training_only(name):
     'name',
     ['mini-fcn8s', 'mini-siftflow-fcn16s', 'mini-nyud-fcn16s-color-hha', 'voc-fcn-googlenet'],
 )
-def test_the_deploy_net_scores_as_the_train_net_does_in_its_test_phase(name):
+def test_the_deploy_net_scores_as_the_train_net_does_in_its_test_phase(name: str) -> None:
     config, rng = find(name), np.random.default_rng(0)
     spec = train_net(config, DATASETS[config.data].train).to_proto()
     assert 'Dropout' in {layer.type for layer in spec.layer}
@@ -77,14 +81,16 @@ def test_the_deploy_net_scores_as_the_train_net_does_in_its_test_phase(name):
         np.testing.assert_array_equal(values, train.blobs[scores].data)
 
 
-def test_an_unknown_net_is_refused_with_the_nearest_names(command):
+def test_an_unknown_net_is_refused_with_the_nearest_names(
+    command: Callable[..., CompletedProcess[str]],
+) -> None:
     result = command('solve.py', 'voc-fcn64s')
     assert result.returncode == 2 and result.stderr.count('\n') == 1
     assert "'voc-fcn64s'" in result.stderr
     assert 1 <= len(suggestions(result.stderr)) <= 3
 
 
-def suggestions(message):
+def suggestions(message: str) -> set[str]:
     return set(re.findall(r'[\w-]+', message)) & set(NETS)
 
 
@@ -96,20 +102,22 @@ def suggestions(message):
         ('nyud-fcn32-color-hha', 'nyud-fcn32s-color-hha'),
     ],
 )
-def test_a_typo_suggests_at_most_three_names(typo, meant):
+def test_a_typo_suggests_at_most_three_names(typo: str, meant: str) -> None:
     with pytest.raises(FCNError) as caught:
         find(typo)
     suggested = suggestions(str(caught.value))
     assert meant in suggested and len(suggested) <= 3
 
 
-def test_nothing_like_a_net_suggests_none():
+def test_nothing_like_a_net_suggests_none() -> None:
     with pytest.raises(FCNError, match=r"'xyz'.*--list") as caught:
         find('xyz')
     assert not suggestions(str(caught.value))
 
 
-def test_a_folder_without_a_row_in_the_table_is_one_sentence(tmp_path, command):
+def test_a_folder_without_a_row_in_the_table_is_one_sentence(
+    tmp_path: Path, command: Callable[..., CompletedProcess[str]]
+) -> None:
     script = tmp_path / 'voc-fcn9s' / 'net.py'
     script.parent.mkdir()
     shutil.copy(FOLDER / 'voc-fcn8s' / 'net.py', script)
@@ -119,7 +127,9 @@ def test_a_folder_without_a_row_in_the_table_is_one_sentence(tmp_path, command):
     assert list(script.parent.iterdir()) == [script]
 
 
-def test_written_files_load_in_caffe(tmp_path, mini, command):
+def test_written_files_load_in_caffe(
+    tmp_path: Path, mini: Path, command: Callable[..., CompletedProcess[str]]
+) -> None:
     out = tmp_path / 'out'
     result = command('-m', 'fcn', 'net', 'mini-fcn16s', '--out', out)
     assert result.returncode == 0 and result.stderr == ''
@@ -141,19 +151,25 @@ def test_written_files_load_in_caffe(tmp_path, mini, command):
     assert loaded.stdout.split() == ['loss', 'loss']
 
 
-def test_a_name_that_is_no_net_leaves_no_folder(tmp_path, command):
+def test_a_name_that_is_no_net_leaves_no_folder(
+    tmp_path: Path, command: Callable[..., CompletedProcess[str]]
+) -> None:
     result = command('-m', 'fcn', 'net', 'voc-fcn9s', cwd=tmp_path)
     assert result.returncode == 2 and result.stderr.count('\n') == 1
     assert "'voc-fcn9s'" in result.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('arguments', [[], ['voc-fcn8s', '--list'], ['--list', '--table']])
-def test_one_thing_is_asked_of_fcn_net(arguments, command):
+def test_one_thing_is_asked_of_fcn_net(
+    arguments: list[str], command: Callable[..., CompletedProcess[str]]
+) -> None:
     result = command('-m', 'fcn', 'net', *arguments)
     assert result.returncode == 2 and '--table' in result.stderr
 
 
-def test_the_committed_page_of_nets_is_what_the_command_prints(command):
+def test_the_committed_page_of_nets_is_what_the_command_prints(
+    command: Callable[..., CompletedProcess[str]],
+) -> None:
     result = command('-m', 'fcn', 'net', '--table')
     assert result.returncode == 0
     page = (FOLDER.parent / 'docs' / 'nets.md').read_text()

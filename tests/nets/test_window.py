@@ -8,7 +8,7 @@ from fcn.errors import FCNError
 from fcn.nets.window import Window, window_of
 
 
-def window(text):
+def window(text: str) -> Window:
     return window_of(text_format.Parse(f'name: "x" {text}', caffe_pb2.LayerParameter()))
 
 
@@ -39,11 +39,11 @@ def window(text):
         ('type: "Pooling" pooling_param { global_pooling: true }', Window(kernel=(0, 0))),
     ],
 )
-def test_windows(text, expected):
+def test_windows(text: str, expected: Window) -> None:
     assert window(text) == expected
 
 
 @pytest.mark.parametrize('sizes', ['kernel_size: 4097', 'kernel_size: 3 stride: 0'])
-def test_a_window_that_no_net_has_is_refused(sizes):
+def test_a_window_that_no_net_has_is_refused(sizes: str) -> None:
     with pytest.raises(FCNError, match='x: a window'):
         window(f'type: "Pooling" pooling_param {{ {sizes} }}')

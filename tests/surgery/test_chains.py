@@ -1,6 +1,9 @@
 """Starting weights that are more than a copy: one more channel, two parents, names of the first
 release, and what a report says about them."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import caffe
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from fcn.surgery import (
 )
 
 
-def make_net(path, build, **inputs):
+def make_net(path: Path, build: Callable[[NetSpec], None], **inputs: int) -> caffe.Net:
     n = NetSpec()
     for name, channels in inputs.items():
         n[name] = L.Input(input_param=dict(shape=dict(dim=[1, channels, 12, 10])))
@@ -29,7 +32,7 @@ def make_net(path, build, **inputs):
     return caffe.Net(str(path), caffe.TEST)
 
 
-def arrays(*shape, seed=0):
+def arrays(*shape: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [
         rng.normal(0, 1, shape).astype(np.float32),
@@ -37,11 +40,11 @@ def arrays(*shape, seed=0):
     ]
 
 
-def test_depth_gets_the_mean_of_the_filters_over_colours(tmp_path):
+def test_depth_gets_the_mean_of_the_filters_over_colours(tmp_path: Path) -> None:
     """On an image whose depth is the grey value, the expanded layer gives what the colour layer
     gives, and a third more."""
 
-    def build(n):
+    def build(n: NetSpec) -> None:
         n['conv1_1_bgrd'] = L.Convolution(n.data, num_output=5, kernel_size=3)
         n['score_fr'] = L.Convolution(n['conv1_1_bgrd'], num_output=2, kernel_size=1)
 
@@ -69,8 +72,8 @@ def test_depth_gets_the_mean_of_the_filters_over_colours(tmp_path):
     )
 
 
-def test_weights_of_the_same_name_are_copied_not_expanded(tmp_path):
-    def build(n):
+def test_weights_of_the_same_name_are_copied_not_expanded(tmp_path: Path) -> None:
+    def build(n: NetSpec) -> None:
         n['conv1_1_bgrd'] = L.Convolution(n.data, num_output=5, kernel_size=3)
 
     net = make_net(tmp_path / 'n.prototxt', build, data=4)
@@ -83,8 +86,8 @@ def test_weights_of_the_same_name_are_copied_not_expanded(tmp_path):
         start(net, [([('conv1_1', arrays(5, 4, 3, 3))], '')])
 
 
-def test_two_parents_become_two_streams(tmp_path):
-    def build(n):
+def test_two_parents_become_two_streams(tmp_path: Path) -> None:
+    def build(n: NetSpec) -> None:
         for stream in ('color', 'hha'):
             s = Named(n, stream)
             s['conv1_1'] = L.Convolution(n[stream], num_output=4, kernel_size=3)
@@ -119,7 +122,7 @@ def test_two_parents_become_two_streams(tmp_path):
     assert net.blobs['score_frcolor'].data.std() > 0.1
 
 
-def test_a_file_and_the_stream_it_becomes(tmp_path):
+def test_a_file_and_the_stream_it_becomes(tmp_path: Path) -> None:
     assert weights_and_stream('a.caffemodel:hha') == ('a.caffemodel', 'hha')
     assert weights_and_stream('a.caffemodel') == ('a.caffemodel', '')
     odd = tmp_path / 'odd:name'
@@ -127,7 +130,7 @@ def test_a_file_and_the_stream_it_becomes(tmp_path):
     assert weights_and_stream(str(odd)) == (str(odd), '')
 
 
-def fcn8s(n):
+def fcn8s(n: NetSpec) -> None:
     """The layers of FCN-8s with weights, small, and named as today."""
     for name in ('conv1_1', 'score_fr', 'score_pool4', 'score_pool3'):
         n[name] = L.Convolution(n.data, num_output=2, kernel_size=1)
@@ -151,7 +154,7 @@ FIRST_RELEASE = {
 }
 
 
-def test_names_of_the_first_release_go_to_those_of_today(tmp_path):
+def test_names_of_the_first_release_go_to_those_of_today(tmp_path: Path) -> None:
     net = make_net(tmp_path / 'n.prototxt', fcn8s, data=3)
     weights = {}
     for seed, (old, new) in enumerate(FIRST_RELEASE.items()):
@@ -171,7 +174,7 @@ def test_names_of_the_first_release_go_to_those_of_today(tmp_path):
     assert 'score-fr as score_fr' in str(report) and 'upsample as upscore8' in str(report)
 
 
-def test_upsampling_of_another_stride_is_not_taken_for_that_of_the_net(tmp_path):
+def test_upsampling_of_another_stride_is_not_taken_for_that_of_the_net(tmp_path: Path) -> None:
     """FCN-8s starts from FCN-16s, whose last upsampling had the same name and another kernel."""
     net = make_net(tmp_path / 'n.prototxt', fcn8s, data=3)
     report = start(net, [([('upsample', [np.ones((2, 2, 32, 32), np.float32)])], '')])
@@ -179,7 +182,7 @@ def test_upsampling_of_another_stride_is_not_taken_for_that_of_the_net(tmp_path)
     assert 'upscore8' in report.interpolated
 
 
-def test_a_file_with_both_names_of_a_layer_is_refused(tmp_path):
+def test_a_file_with_both_names_of_a_layer_is_refused(tmp_path: Path) -> None:
     net = make_net(tmp_path / 'n.prototxt', fcn8s, data=3)
     blobs = arrays(2, 3, 1, 1)
     with pytest.raises(WeightsError, match='score_fr'):

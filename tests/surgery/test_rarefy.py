@@ -1,7 +1,11 @@
 """Rarefaction against SciPy, against shifted and stitched runs, and what it refuses."""
 
 import tempfile
+from collections.abc import Callable
 from math import prod
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import caffe
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 from caffe import NetSpec
 from caffe import layers as L
 from caffe import params as P
+from caffe.net_spec import Top
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from scipy.ndimage import maximum_filter
@@ -21,11 +26,11 @@ from fcn.surgery import inside, interlace, rarefy, read_spec, shift_and_stitch, 
 TOLERANCE = 1e-5  # of the largest
 
 
-def parsed(spec):
+def parsed(spec: NetSpec) -> caffe_pb2.NetParameter:
     return text_format.Parse(str(spec.to_proto()), caffe_pb2.NetParameter())
 
 
-def loaded(spec, like=None, seed=3):
+def loaded(spec: caffe_pb2.NetParameter, like: caffe.Net | None = None, seed: int = 3) -> caffe.Net:
     """A caffe.Net of a NetParameter with the weights of net `like`, or drawn ones, biases too."""
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
         file.write(text_format.MessageToString(spec))
@@ -43,22 +48,22 @@ def loaded(spec, like=None, seed=3):
     return net
 
 
-def run(net, image):
+def run(net: caffe.Net, image: np.ndarray) -> np.ndarray:
     blob = net.blobs[net.inputs[0]]
     blob.reshape(1, *image.shape)
     blob.data[0] = image
     return next(iter(net.forward().values())).copy()
 
 
-def image_of(*shape):
+def image_of(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-def conv(bottom, outputs, size, **options):
+def conv(bottom: Top, outputs: int, size: int, **options: Any) -> Top:
     return L.Convolution(bottom, num_output=outputs, kernel_size=size, **options)
 
 
-def tiny(padded=False, pool=P.Pooling.MAX):
+def tiny(padded: bool = False, pool: int = P.Pooling.MAX) -> caffe_pb2.NetParameter:
     """Strides of 2, 3 and 2, by a pooling, a convolution and a pooling of overlapping windows."""
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 40, 40])))
@@ -79,7 +84,9 @@ def tiny(padded=False, pool=P.Pooling.MAX):
 CHOICES = [['pool2'], ['conv2', 'pool2'], ['pool1', 'conv2', 'pool2']]
 
 
-def both_ways(spec, layers, batch, *sides):
+def both_ways(
+    spec: caffe_pb2.NetParameter, layers: list[str], batch: bool, *sides: int
+) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
     """Scores of an image by the rarefied net and by shifted runs, and where they must be equal."""
     steps = [subsampling(spec)[name] for name in layers]
     factor = prod(height for height, _ in steps)
@@ -93,7 +100,9 @@ def both_ways(spec, layers, batch, *sides):
 @pytest.mark.parametrize('batch', [False, True])
 @pytest.mark.parametrize('pool', [P.Pooling.MAX, P.Pooling.AVE])
 @pytest.mark.parametrize('layers', CHOICES)
-def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool, batch):
+def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(
+    layers: list[str], pool: int, batch: bool
+) -> None:
     spec = tiny(pool=pool)
     result, stitched, (rows, columns) = both_ways(spec, layers, batch, 71, 84)
     factor = prod(height for name, (height, _) in subsampling(spec).items() if name in layers)
@@ -109,7 +118,9 @@ def test_an_unpadded_net_is_its_shifted_runs_from_the_first_cell_on(layers, pool
 
 @pytest.mark.parametrize('batch', [False, True])
 @pytest.mark.parametrize('layers', CHOICES)
-def test_a_padded_net_is_its_shifted_runs_inside_and_not_at_the_border(layers, batch):
+def test_a_padded_net_is_its_shifted_runs_inside_and_not_at_the_border(
+    layers: list[str], batch: bool
+) -> None:
     result, stitched, box = both_ways(tiny(padded=True), layers, batch, 95, 90)
     assert all(part.stop - part.start >= 3 for part in box)
     difference = (
@@ -119,7 +130,7 @@ def test_a_padded_net_is_its_shifted_runs_inside_and_not_at_the_border(layers, b
     assert difference.max() > 100 * TOLERANCE
 
 
-def test_a_dilated_pooling_and_convolution_are_scipys():
+def test_a_dilated_pooling_and_convolution_are_scipys() -> None:
     spec = until(tiny(), 'conv3')
     net = loaded(rarefy(spec))
     assert net.blobs['pool2_windows'].data.shape[1] == 8 * 9
@@ -145,10 +156,10 @@ def test_a_dilated_pooling_and_convolution_are_scipys():
     np.testing.assert_allclose(net.blobs['conv3'].data[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_interlacing_undoes_the_removal_layer_by_layer():
+def test_interlacing_undoes_the_removal_layer_by_layer() -> None:
     dense = np.arange(2 * 1 * 12 * 6).reshape(2, 1, 12, 6)
 
-    def versions(batch, height, width):
+    def versions(batch: np.ndarray, height: int, width: int) -> np.ndarray:
         return np.concatenate(
             [batch[:, :, y::height, x::width] for y in range(height) for x in range(width)]
         )
@@ -166,7 +177,7 @@ def test_interlacing_undoes_the_removal_layer_by_layer():
         pytest.param('voc-fcn32s', ['pool4', 'pool5'], 240, marks=pytest.mark.slow),
     ],
 )
-def test_the_nets_of_the_paper(name, layers, side):
+def test_the_nets_of_the_paper(name: str, layers: list[str], side: int) -> None:
     spec = until(parsed(deploy_net(find(name))), 'score_fr')
     factor = 2 ** len(layers)
     net = loaded(spec)
@@ -189,7 +200,7 @@ def test_the_nets_of_the_paper(name, layers, side):
         (['pool9', 'pool2'], 'pool9: '),
     ],
 )
-def test_a_choice_of_layers_that_cannot_be_is_refused(layers, message):
+def test_a_choice_of_layers_that_cannot_be_is_refused(layers: list[str], message: str) -> None:
     with pytest.raises(FCNError, match=message):
         rarefy(tiny(), layers)
 
@@ -218,7 +229,9 @@ def test_a_choice_of_layers_that_cannot_be_is_refused(layers, message):
         ),
     ],
 )
-def test_what_cannot_be_dilated_is_refused_by_name(top, message):
+def test_what_cannot_be_dilated_is_refused_by_name(
+    top: Callable[[NetSpec], Top], message: str
+) -> None:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 40, 40])))
     n.pool1 = L.Pooling(n.data, kernel_size=2, stride=2)
@@ -241,7 +254,7 @@ def test_what_cannot_be_dilated_is_refused_by_name(top, message):
         (dict(kernel_size=2000, stride=2), 'pool2: a window of 4000000 cells'),
     ],
 )
-def test_numbers_that_no_net_has_are_refused(sizes, message):
+def test_numbers_that_no_net_has_are_refused(sizes: dict[str, int], message: str) -> None:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 40, 40])))
     n.pool1 = L.Pooling(n.data, **sizes)
@@ -250,7 +263,7 @@ def test_numbers_that_no_net_has_are_refused(sizes, message):
         rarefy(parsed(n))
 
 
-def test_an_image_without_a_cell_that_can_be_compared_is_refused():
+def test_an_image_without_a_cell_that_can_be_compared_is_refused() -> None:
     spec = tiny(padded=True)
     with pytest.raises(FCNError, match='at least') as refused:
         inside(spec, 'score', (20, 20), 2)
@@ -262,7 +275,7 @@ def test_an_image_without_a_cell_that_can_be_compared_is_refused():
         inside(spec, 'score', (200, 200), 2)
 
 
-def test_windows_of_unequal_height_and_width_are_removed():
+def test_windows_of_unequal_height_and_width_are_removed() -> None:
     """Strides of 2 down and 1 across: each row of the dense net is a row of one of two runs."""
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 2, 21, 15])))
@@ -282,7 +295,7 @@ def test_windows_of_unequal_height_and_width_are_removed():
     np.testing.assert_allclose(batch, dense[:, : batch.shape[1]], rtol=1e-4, atol=1e-5)
 
 
-def test_command(tmp_path, command):
+def test_command(tmp_path: Path, command: Callable[..., CompletedProcess[str]]) -> None:
     out = tmp_path / 'rare.prototxt'
     done = command(
         '-m',

@@ -2,6 +2,9 @@
 is touched."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from caffe.proto import caffe_pb2
@@ -16,7 +19,7 @@ INPUT = (
 )
 
 
-def layer(kind, more='', bottom='data'):
+def layer(kind: str, more: str = '', bottom: str = 'data') -> str:
     return INPUT + f'layer {{ name: "x" type: "{kind}" bottom: "{bottom}" top: "x" {more} }}'
 
 
@@ -58,13 +61,13 @@ def layer(kind, more='', bottom='data'):
         ),
     ],
 )
-def test_what_caffe_aborts_on_is_one_line(text, words):
+def test_what_caffe_aborts_on_is_one_line(text: str, words: str) -> None:
     with pytest.raises(WeightsError, match=words) as caught:
         load(text_format.Parse(text, caffe_pb2.NetParameter()), 'mine.prototxt')
     assert str(caught.value).startswith('mine.prototxt: ') and '\n' not in str(caught.value)
 
 
-def test_a_net_that_takes_for_ever_is_given_up(monkeypatch):
+def test_a_net_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, 'SECONDS', 0.1)
     with pytest.raises(WeightsError, match=r'takes more than 0\.1 s'):
         load(text_format.Parse(INPUT, caffe_pb2.NetParameter()), 'slow.prototxt')
@@ -87,7 +90,7 @@ def test_a_net_that_takes_for_ever_is_given_up(monkeypatch):
         ),
     ],
 )
-def test_what_is_not_even_tried(text, words, tmp_path):
+def test_what_is_not_even_tried(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / 'victim').write_text('precious')
     (tmp_path / 'net.prototxt').write_text(text.replace('FILE', str(tmp_path / 'victim')))
     with pytest.raises(WeightsError, match=words) as caught:
@@ -96,7 +99,7 @@ def test_what_is_not_even_tried(text, words, tmp_path):
     assert (tmp_path / 'victim').read_text() == 'precious'
 
 
-def test_names_of_layers_do_not_steer_the_terminal():
+def test_names_of_layers_do_not_steer_the_terminal() -> None:
     report = Report(unused=['a\x1b[2J', 'b\nc'], missing=['d\r'], renamed={'e\n': 'f'})
     renamed, unused, missing = str(report).split('\n')
     assert unused.endswith(r': a\x1b[2J, b\nc')
@@ -104,7 +107,7 @@ def test_names_of_layers_do_not_steer_the_terminal():
     assert r'no weights for d\r;' in missing
 
 
-def test_a_folder_or_a_binary_file_is_no_prototxt(tmp_path):
+def test_a_folder_or_a_binary_file_is_no_prototxt(tmp_path: Path) -> None:
     (tmp_path / 'b.prototxt').write_bytes(b'\xff\xfe\x00')
     for file, words in (
         (tmp_path, re.escape(f'{tmp_path}: ')),
@@ -114,7 +117,7 @@ def test_a_folder_or_a_binary_file_is_no_prototxt(tmp_path):
             read_spec(file)
 
 
-def test_layers_of_another_phase_are_not_cast():
+def test_layers_of_another_phase_are_not_cast() -> None:
     spec = text_format.Parse(
         layer('InnerProduct', 'inner_product_param { num_output: 4 }')
         + """
@@ -133,7 +136,9 @@ def test_layers_of_another_phase_are_not_cast():
         convolutionalize(load(spec, 'net.prototxt'), spec)
 
 
-def test_outputs_are_checked_first(tmp_path, command):
+def test_outputs_are_checked_first(
+    tmp_path: Path, command: Callable[..., CompletedProcess[str]]
+) -> None:
     net = tmp_path / 'net.prototxt'
     net.write_text(layer('InnerProduct', 'inner_product_param { num_output: 4 }'))
     before = net.read_text()

@@ -1,5 +1,6 @@
 """Which layers score classes: found by structure, and compared with the names of our nets."""
 
+import caffe
 import pytest
 from caffe import NetSpec
 from caffe import layers as L
@@ -11,7 +12,7 @@ from fcn.surgery import start
 from fcn.surgery.scores import scoring_layers
 
 
-def named_scores(net):
+def named_scores(net: caffe.Net) -> set[str]:
     """The layers that our nets call scores: a second way to tell them."""
     return {
         name
@@ -21,7 +22,7 @@ def named_scores(net):
 
 
 @pytest.mark.parametrize('name', NETS)
-def test_structure_and_names_agree_on_every_net_of_the_table(name):
+def test_structure_and_names_agree_on_every_net_of_the_table(name: str) -> None:
     config = NETS[name]
     spec = deploy_net(config)
     net = net_of(spec)
@@ -37,7 +38,7 @@ def test_structure_and_names_agree_on_every_net_of_the_table(name):
     assert scoring_layers(learning) == scoring_layers(net)
 
 
-def test_a_net_with_names_of_its_own():
+def test_a_net_with_names_of_its_own() -> None:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 32, 32])))
     n.features = L.Convolution(n.data, num_output=4, kernel_size=1)
@@ -54,7 +55,7 @@ def test_a_net_with_names_of_its_own():
     assert report.zero == ['one', 'other'] and report.missing == ['features', 'squeeze', 'wide']
 
 
-def test_a_score_that_is_also_read_as_features_is_none():
+def test_a_score_that_is_also_read_as_features_is_none() -> None:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 32, 32])))
     n.first = L.Convolution(n.data, num_output=2, kernel_size=1)
