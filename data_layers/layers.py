@@ -69,6 +69,10 @@ class SegDataLayer(caffe.Layer):
         self._reader = Prefetcher(spec)
         self._arrays: tuple[np.ndarray, ...] | None = None
 
+    def close(self) -> None:
+        """End the process that reads ahead; the layer feeds nothing any more."""
+        self._reader.close()
+
     def reshape(self, bottom: Any, top: Any) -> None:
         # Caffe reshapes once more before the first forward: what was read is kept for it.
         if self._arrays is None:

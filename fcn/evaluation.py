@@ -124,7 +124,10 @@ def evaluate(
             colours = DATASETS[config.data].colours_of(label)
             save_label(labels[0], out / f'{example}{suffix}.png', colours)
 
-    matrices, _ = inference.evaluate(scored, len(names), progress, keep if out else None)
+    try:
+        matrices, _ = inference.evaluate(scored, len(names), progress, keep if out else None)
+    finally:
+        inference.close_layers(scored)
     return evaluation_of(matrices, config.classes, len(names), DATASETS[config.data].drop_absent)
 
 

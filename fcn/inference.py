@@ -43,6 +43,16 @@ def load_net(spec: 'caffe.NetSpec', weights: str) -> 'caffe.Net':
     return net
 
 
+def close_layers(net: 'caffe.Net') -> None:
+    """End what the Python layers of a net hold, such as a data layer's reading process.
+
+    Caffe never frees a Python layer, so it must be told when its net is done with.
+    """
+    for layer in net.layers:
+        if close := getattr(layer, 'close', None):
+            close()
+
+
 def check_scores(best: np.ndarray) -> None:
     """Raise WeightsError unless all scores are finite numbers."""
     if not np.isfinite(best).all():

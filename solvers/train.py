@@ -14,6 +14,7 @@ from fcn import surgery
 from fcn.data_layers import DATASETS, Source
 from fcn.engine import caffe, release_activations, versions
 from fcn.errors import DivergedError, FCNError
+from fcn.inference import close_layers
 from fcn.io import write_text
 from fcn.memory_estimate import check_memory
 from fcn.nets import deploy_net, find, train_net
@@ -124,6 +125,7 @@ class Trainer:
             stack.enter_context(handled_signals(self._on_signal))
             self._write_prototxts(passes, class_weights)
             solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
+            stack.callback(close_layers, solver.net)
             losses: list[float] = []
             if self.run.iteration:
                 losses = self._resume(solver, data)
@@ -132,6 +134,7 @@ class Trainer:
             validate = Validation(
                 self.name, self.run, passes, self.dataset.drop_absent, self._is_stopped
             )
+            stack.callback(validate.close)
             release_activations(solver.net)
             meter = Meter(solver.iter, self.max_iter, self.images, self.recipe.average_loss, losses)
             return self._learn(solver, validate, meter, data, progress)

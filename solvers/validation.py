@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from fcn.engine import caffe, release_activations
-from fcn.inference import compared_blobs, evaluate
+from fcn.inference import close_layers, compared_blobs, evaluate
 from fcn.metrics import format_results, metrics, or_none
 
 from .run import Run
@@ -28,6 +28,10 @@ class Validation:
         self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
         self._net = caffe.Net(str(run.folder / 'val.prototxt'), caffe.TEST)
         release_activations(self._net, compared_blobs(self._net))
+
+    def close(self) -> None:
+        """End the process that reads its images."""
+        close_layers(self._net)
 
     def __call__(self, solver: caffe.SGDSolver) -> Results | None:
         """Return {label: {metric: fraction}} of the net of `solver`, or None if it was stopped.

@@ -1,6 +1,8 @@
 """Scores against a calculation of their own, by name and by run folder."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,8 +53,11 @@ def test_an_evaluation_is_what_the_segmenter_sees(mini, drawn_weights, tmp_path)
 
 
 def test_some_of_the_images(mini, drawn_weights):
+    children = Path(f'/proc/self/task/{os.getpid()}/children')
+    before = set(children.read_text().split())
     evaluation = fcn.evaluate(NET, mini, 'train', weights=drawn_weights(NET), images=3, gpu=-1)
     assert evaluation.images == 3
+    assert set(children.read_text().split()) <= before  # The reading process has ended.
 
 
 def test_two_kinds_of_labels_are_two_evaluations():

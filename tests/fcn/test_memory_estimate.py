@@ -29,7 +29,7 @@ def test_blobs_have_the_sizes_foretold(name):
 
 
 def test_what_is_held_at_once():
-    """FCN-32s' widest step is conv1_2's: 64 channels of the padded image, read and written, beside the image."""
+    """FCN-32s' widest layer is conv1_2: 64 channels of the padded image, read and written."""
     net = net_of(deploy_net(find('voc-fcn32s')))
     estimate = MemoryEstimate(net)
     held = estimate.bytes(500, 500) - (0 if STOCK else WORKSPACE)
@@ -54,7 +54,7 @@ def test_what_is_held_at_once():
 
 
 def test_what_training_holds_is_what_was_measured():
-    """results/bench-cpu.md has 3.0 GB of a whole process at its peak, Python and the libraries included."""
+    """results/bench-cpu.md has 3.0 GB at the peak of a whole process, with Python and libraries."""
     if STOCK:
         pytest.skip('measured on the layers over oneDNN')
     estimate = MemoryEstimate(net_of(deploy_net(find('voc-fcn8s'))))

@@ -1,4 +1,4 @@
-"""A Segmenter takes images as users have them, and gives what the net computes, also from threads."""
+"""A Segmenter takes images as users have them and gives what the net computes, from any thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -46,7 +46,7 @@ def test_boxes_cover_the_image_once_and_overlap_as_they_must(height, width):
     ],
 )
 def test_seams_do_not_show(name, size):
-    """Every score of the tiles is that of the whole image, to the rounding of sums in another order."""
+    """Every score of the tiles is that of the whole image, but for the order of sums."""
     net, config = make_net(name), find(name)
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     whole = segment(net, config, {'data': image})['label']

@@ -11,7 +11,7 @@ STAGES = ('FCN-32s', 'FCN-16s', 'FCN-8s')
 
 
 def row(height, width, values=(1, 2, 3)):
-    """A plain image, stages that each give one label everywhere, and a truth of two with void between."""
+    """A plain image, stages that each give one label everywhere, and a truth of two with void."""
     truth = np.full((height, width), 4, np.uint8)
     truth[:, width // 2 :] = 5
     truth[:, width // 2 - 5 : width // 2 + 5] = 255

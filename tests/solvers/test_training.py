@@ -271,3 +271,15 @@ def test_a_finished_run_gives_its_memory_back(
     trainer(tmp_path, mini, max_iter=2).train([])
     gc.collect()
     assert made and made[0]() is None
+
+
+def children() -> set[str]:
+    """The processes that this one started and that are still there."""
+    return set(Path(f'/proc/self/task/{os.getpid()}/children').read_text().split())
+
+
+def test_a_finished_run_leaves_no_reading_process(mini: Path, tmp_path: Path) -> None:
+    """Caffe never frees a Python layer, and each data layer has a process."""
+    before = children()
+    trainer(tmp_path, mini, max_iter=2).train([])
+    assert children() <= before
