@@ -32,11 +32,10 @@ demo: setup
 	@$(BIN)/python -m miniature
 
 # One process per core, with one thread each; a test whose point is threads sets its own number.
-# The tests of a file stay together, as they share what they train. Large pages halve the time that
-# the nets' gigabytes take to be mapped.
+# Large pages halve the time that the nets' gigabytes take to be mapped.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
-  $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+  $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 test: lint
 	@$(PYTEST) -m 'not slow'

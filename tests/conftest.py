@@ -22,6 +22,33 @@ from fcn.surgery import save, start
 from miniature.generate import generate
 
 SHARED = ROOT.parent / 'shared'
+# These folders have the longest tests, and go first, so that no process is left with one at the end.
+FIRST = 'sweep', 'experiments', 'robustness'
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files, in order, and the experiments, which share runs, to one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (
+                'experiments' if folder(nodeid) == 'experiments' else super()._split_scope(nodeid)
+            )
+
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders of FIRST first."""
+    items.sort(key=lambda item: [*FIRST, ''].index(folder(item.nodeid)))
+
+
+def folder(nodeid: str) -> str:
+    """Return the folder of FIRST that a test is in, or ''."""
+    return next((name for name in FIRST if name in Path(nodeid.partition('::')[0]).parts), '')
 
 
 @pytest.fixture(scope='session')
