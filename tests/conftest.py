@@ -22,7 +22,7 @@ from fcn.surgery import save, start
 from miniature.generate import generate
 
 SHARED = ROOT.parent / 'shared'
-# These folders have the longest tests, and go first, so that no process is left with one at the end.
+# These have the longest tests, and go first, so that no process is left with one at the end.
 FIRST = 'sweep', 'experiments', 'robustness'
 
 
