@@ -1,6 +1,7 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
-#   make test    sets up and runs all that CI runs
+#   make test    sets up, checks the code and runs the tests, as CI does (ten minutes on two cores)
+#   make test-all     runs the long tests as well, such as all nets of the table
 #   make bench   measures the engine against PyTorch on this CPU (a quarter of an hour)
 #   make image-test   builds the image and works in it
 #   make gpu-check    checks and measures the GPU path, where a GPU is
@@ -21,7 +22,7 @@ ENGINE := $(wildcard pycaffe/*.* pycaffe/cuda/*.* pycaffe/onednn/*.*)
 export CUDA ?= $(if $(wildcard $(VENV)/.engine-cuda),1,0)
 BUILT := $(VENV)/.engine$(if $(filter 1,$(CUDA)),-cuda)
 
-.PHONY: setup demo test bench lint image-test gpu-check clean
+.PHONY: setup demo test test-all bench lint image-test gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.project
@@ -30,9 +31,17 @@ setup: $(VENV)/.project
 demo: setup
 	@$(BIN)/python -m miniature
 
+# One process per core, with one thread each; a test whose point is threads sets its own number.
 # Large pages halve the time that the nets' gigabytes take to be mapped.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
+  $(BIN)/python -m pytest --numprocesses $(WORKERS)
+
 test: lint
-	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m pytest
+	@$(PYTEST) -m 'not slow'
+
+test-all: lint
+	@$(PYTEST)
 
 bench: setup
 	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "setup: PyTorch, to measure against"; $(PIP) torch; }
@@ -40,6 +49,8 @@ bench: setup
 
 lint: setup
 	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy fcn
 
 image-test:
 	@tests/image_test.sh
@@ -50,7 +61,7 @@ gpu-check: setup
 	@$(BIN)/python -m benchmarks.gpu
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each step of the set-up leaves a stamp and is done again when what it reads changes.

@@ -1,13 +1,10 @@
 """Brings data sets and weights onto the disk.
 
-    python prepare.py voc               PASCAL VOC 2011, or sbd, nyud, siftflow, pascal-context
-    python prepare.py ilsvrc            the classifiers that nets start from, or those of the nets named
+    python prepare.py voc               PASCAL VOC 2011; or sbd, nyud, siftflow, pascal-context
+    python prepare.py ilsvrc [NET …]    the classifiers that nets start from: all, or those named
     python prepare.py fcn-weights NET   weights that the paper's authors published
-    python prepare.py voc --from VOCtrainval_25-May-2011.tar --from VOC2011test.tar
 
-Downloads go on where they were interrupted, and what is there is left alone. With --from,
-archives at hand are used instead: those of any year for voc, several for one set. voc and
-sbd together give VOC's list seg11valid, which its nets are validated on.
+What is on the disk is left alone, and an interrupted download goes on where it stopped.
 """
 
 from fcn.cli import run

@@ -4,7 +4,7 @@
     python solve.py voc-fcn-alexnet     any net of nets/table.py, or several in turn
     python solve.py --data DIR …        on images and labels of your own, in the layout of VOC
 
-What is finished is skipped, and what was interrupted goes on from its last snapshot.
+What is finished is skipped, and what was interrupted resumes from its last snapshot.
 """
 
 from fcn.cli import run

@@ -1,69 +1,90 @@
-"""Measures passes: the least of several times, several works in turns, and the most memory while they ran."""
+"""The stopwatch: seconds of passes, several tasks in turns, and the peak memory while they ran."""
 
 import json
 import re
 import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-FEWEST = 3  # rounds, below which nothing is said of which work is faster
+MIN_ROUNDS = 3  # below which nothing is said about which task is faster
+
+Task = Callable[[], Any]
+Key = TypeVar('Key', bound=Hashable)
 
 
-def least(work, times):
-    """The least seconds that `work` takes of several times, after one to warm up."""
-    work()
-    return min(seconds(work) for _ in range(times))
-
-
-def seconds(work):
-    """The seconds that one pass of `work` takes."""
+def seconds_of(task: Task) -> float:
+    """Return the seconds that one call of `task` takes."""
     start = time.perf_counter()
-    work()
+    task()
     return time.perf_counter() - start
 
 
-def in_turns(works, rounds, turn=0.0):
-    """{name: seconds of a pass in each round} of `works`, {name: function}, after a pass of each to warm up.
+def min_seconds(task: Task, times: int) -> float:
+    """Return the minimum of the seconds of several calls of `task`, after one to warm up."""
+    task()
+    return min(seconds_of(task) for _ in range(times))
 
-    All have their turns in every round, so that a busy moment slows all alike. A turn is of at least one pass and at
-    least `turn` seconds, and the least of its passes counts.
+
+def in_turns(
+    tasks: Mapping[Key, Task], rounds: int, min_turn: float = 0.0
+) -> dict[Key, list[float]]:
+    """Return the seconds of a pass of each task in each round, after one pass of each to warm up.
+
+    All tasks have their turn in every round, so that a busy moment slows all of them alike. A turn
+    lasts at least one pass and at least `min_turn` seconds; its fastest pass counts.
     """
-    for work in works.values():
-        work()
-    found = {name: [] for name in works}
+    for task in tasks.values():
+        task()
+    seconds: dict[Key, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
-        for name, work in works.items():
-            passes = [seconds(work)]
-            while sum(passes) < turn:
-                passes.append(seconds(work))
-            found[name].append(min(passes))
-    return found
+        for name, task in tasks.items():
+            passes = [seconds_of(task)]
+            while sum(passes) < min_turn:
+                passes.append(seconds_of(task))
+            seconds[name].append(min(passes))
+    return seconds
 
 
-def faster(one, other, times=1.0):
-    """Whether `one` is more than `times` as fast as `other`, each the seconds of rounds as `in_turns` gives them.
+def is_faster(one: Sequence[float], other: Sequence[float], factor: float = 1.0) -> bool | None:
+    """Return whether `one` is more than `factor` times as fast as `other`, or None if undecided.
 
-    None where that is undecided: the middle halves of the rounds overlap, or there are fewer than FEWEST.
+    Both are the seconds of rounds, as `in_turns` returns them. It is undecided where the middle
+    halves of the rounds overlap, or where there are fewer rounds than MIN_ROUNDS.
     """
-    if min(len(one), len(other)) < FEWEST:
+    if min(len(one), len(other)) < MIN_ROUNDS:
         return None
-    (least_one, most_one), (least_other, most_other) = times * middle(one), middle(other)
-    return True if most_one < least_other else False if least_one > most_other else None
+    (low_one, high_one), (low_other, high_other) = factor * middle_half(one), middle_half(other)
+    if high_one < low_other:
+        return True
+    return False if low_one > high_other else None
 
 
-def middle(rounds):
-    """Where the middle half of the seconds of rounds lies: the array (from, to)."""
-    return np.percentile(rounds, (25, 75))
+def middle_half(seconds: Sequence[float]) -> np.ndarray:
+    """Return the ends of the middle half of the seconds of rounds: the array (from, to)."""
+    return np.percentile(seconds, (25, 75))
 
 
-def measure(work, times):
-    """Run `work` once to warm up and `times` times more; print {"seconds", "peak"} as JSON.
-
-    `peak` is the process's largest resident memory, in bytes, from the warming up on:
-    weights and libraries count, what loading them took in passing does not.
-    """
+def reset_peak_memory() -> None:
+    """Let the process's peak memory count from now on."""
     Path('/proc/self/clear_refs').write_text('5')
-    best = least(work, times)
-    peak = int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1]) * 1024
-    print(json.dumps({'seconds': best, 'peak': peak}))
+
+
+def peak_memory() -> int:
+    """Return the process's largest resident memory, in bytes."""
+    match = re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())
+    assert match
+    return int(match[1]) * 1024
+
+
+def measure(task: Task, times: int) -> None:
+    """Call `task` once to warm up and `times` times more; print {"seconds", "peak"} as JSON.
+
+    `peak` is the process's largest resident memory in bytes, from the warming up on: weights and
+    libraries count, what loading them took temporarily does not.
+    """
+    reset_peak_memory()
+    seconds = min_seconds(task, times)
+    print(json.dumps({'seconds': seconds, 'peak': peak_memory()}))

@@ -1,4 +1,6 @@
-"""Caffe's side, in a process of its own: python -m benchmarks.run_caffe FOLDER {forward,train,output} TIMES
+"""Runs Caffe in a process of its own.
+
+    python -m benchmarks.run_caffe FOLDER {forward,train,output} TIMES
 
 CAFFE_CPU=stock in the environment measures Caffe's own layers.
 """
@@ -12,19 +14,21 @@ import numpy as np
 from fcn.engine import caffe, release_activations
 
 from .clock import measure
-from .material import loaded
+from .material import with_weights
 
 
-def main(folder, what, times):
+def main(folder: Path, what: str, times: int) -> None:
     image = np.load(folder / 'data.npy')
     if what == 'train':
         solver = caffe.SGDSolver(str(folder / 'solver.prototxt'))
-        net = loaded(solver.net, folder)
+        net = with_weights(solver.net, folder)
         net.blobs['label'].data[...] = 3
     else:
-        net = loaded(caffe.Net(str(folder / 'deploy.prototxt'), caffe.TEST), folder)
+        net = with_weights(caffe.Net(str(folder / 'deploy.prototxt'), caffe.TEST), folder)
     if os.environ.get('CAFFE_CPU') != 'stock':
         release_activations(net)
+    if tuple(net.blobs['data'].shape) != image.shape:  # NumPy would repeat a smaller one.
+        raise ValueError(f'the net takes {tuple(net.blobs["data"].shape)}, not {image.shape}')
     net.blobs['data'].data[...] = image
     if what == 'output':
         np.save(folder / 'caffe.npy', net.forward()['score'])

@@ -1,4 +1,4 @@
-"""OpenCV's side, in a process of its own: python -m benchmarks.run_opencv FOLDER forward TIMES"""
+"""Runs OpenCV in a process of its own: python -m benchmarks.run_opencv FOLDER forward TIMES"""
 
 import os
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 from .clock import measure
 
 
-def main(folder, times):
+def main(folder: Path, times: int) -> None:
     cv2.setNumThreads(int(os.environ['OMP_NUM_THREADS']))
     net = cv2.dnn.readNetFromCaffe(
         str(folder / 'deploy.prototxt'), str(folder / 'weights.caffemodel')

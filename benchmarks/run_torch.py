@@ -1,12 +1,16 @@
-"""PyTorch's side, in a process of its own:
-python -m benchmarks.run_torch FOLDER {forward,train,output} TIMES {nchw,channels_last,bf16}
+"""Runs PyTorch in a process of its own.
 
-Reads the layers of a Caffe net from plan.json, and builds the same of PyTorch's own.
+    python -m benchmarks.run_torch FOLDER {forward,train,output} TIMES {nchw,channels_last,bf16}
+
+Reads the layers of a Caffe net as benchmarks.material writes them, and builds the same net from
+PyTorch's own layers.
 """
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,84 +19,47 @@ from torch import nn
 
 from .clock import measure
 
-
-def pair(param, name, default):
-    """A kernel's, stride's or padding's height and width, however Caffe's parameter gives them."""
-    short = name.removesuffix('_size')
-    if f'{short}_h' in param:
-        return param[f'{short}_h'], param[f'{short}_w']
-    value = param.get(name, default)
-    value = value if isinstance(value, list) else [value]
-    return value[0], value[-1]
-
-
-def convolution(param, weight):
-    """An empty nn.Conv2d or nn.ConvTranspose2d's options from Caffe's."""
-    return dict(
-        kernel_size=tuple(weight.shape[2:]),
-        stride=pair(param, 'stride', 1),
-        padding=pair(param, 'pad', 0),
-        dilation=pair(param, 'dilation', 1),
-        groups=param.get('group', 1),
-        bias=param.get('bias_term', True),
-    )
+Layer = Mapping[str, Any]
 
 
 class CaffeNet(nn.Module):
-    """A net of the layers in `plan`, with weights from an open npz file."""
+    """A net of `layers`, with weights from an open NPZ file. It returns its scores, N×C×H×W."""
 
-    def __init__(self, plan, weights):
+    def __init__(self, layers: Sequence[Layer], weights: Mapping[str, np.ndarray]) -> None:
         super().__init__()
-        self.plan = plan
-        self.made = nn.ModuleDict()
-        for layer in plan:
+        self.layers = [
+            layer for layer in layers if layer['type'] not in ('Input', 'SoftmaxWithLoss')
+        ]
+        self.filters = nn.ModuleDict()
+        for layer in self.layers:
             if layer['type'] in ('Convolution', 'Deconvolution'):
-                self.made[layer['name']] = self.filters(layer, weights)
+                self.filters[layer['name']] = filters(layer, weights)
         # What no later layer reads is freed as soon as it has been read.
-        self.last = {
-            name: index for index, layer in enumerate(plan) for name in layer.get('bottom', ())
+        self.last_reader = {
+            name: index for index, layer in enumerate(self.layers) for name in layer['bottom']
         }
 
-    @staticmethod
-    def filters(layer, weights):
-        param, weight = layer['convolution_param'], weights[f'{layer["name"]}:0']
-        options = convolution(param, weight)
-        outputs, inputs = weight.shape[0], weight.shape[1] * options['groups']
-        if layer['type'] == 'Convolution':
-            made = nn.Conv2d(inputs, outputs, **options)
-        else:
-            made = nn.ConvTranspose2d(outputs, inputs, **options)
-        made.weight.data = torch.from_numpy(weight)
-        if made.bias is not None:
-            made.bias.data = torch.from_numpy(weights[f'{layer["name"]}:1'])
-        if layer.get('param', [{}])[0].get('lr_mult') == 0:
-            made.requires_grad_(False)
-        return made
-
-    def forward(self, data):
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
         blobs = {'data': data}
-        for index, layer in enumerate(self.plan):
-            if layer['type'] == 'Input':
-                continue
+        for index, layer in enumerate(self.layers):
             bottoms = [blobs[name] for name in layer['bottom']]
             for name in layer['bottom']:
-                if self.last[name] == index:
+                if self.last_reader[name] == index:
                     del blobs[name]
             first = bottoms.pop(0)
             blobs[layer['top'][0]] = self.compute(layer, first, bottoms)
             del first, bottoms
         return blobs['score']
 
-    def compute(self, layer, x, others):
-        kind = layer['type']
+    def compute(self, layer: Layer, x: torch.Tensor, others: list[torch.Tensor]) -> torch.Tensor:
+        kind, window = layer['type'], layer['window']
         if kind in ('Convolution', 'Deconvolution'):
-            return self.made[layer['name']](x)
+            return self.filters[layer['name']](x)
         if kind == 'ReLU':
             return F.relu(x, inplace=True)
         if kind == 'Pooling':
-            param = layer['pooling_param']
             return F.max_pool2d(
-                x, param['kernel_size'], param['stride'], param.get('pad', 0), ceil_mode=True
+                x, window['kernel'], window['stride'], window['pad'], ceil_mode=True
             )
         if kind == 'LRN':
             param = layer['lrn_param']
@@ -111,10 +78,37 @@ class CaffeNet(nn.Module):
         raise ValueError(f'{layer["name"]}: this benchmark has no layer {kind}')
 
 
-def main(folder, what, times, form):
+def filters(layer: Layer, weights: Mapping[str, np.ndarray]) -> nn.Module:
+    """Return the convolution or deconvolution of a layer, with its weights."""
+    param, window = layer['convolution_param'], layer['window']
+    weight, groups = weights[f'{layer["name"]}:0'], param.get('group', 1)
+    outputs, inputs = weight.shape[0], weight.shape[1] * groups
+    options: dict[str, Any] = dict(
+        kernel_size=tuple(window['kernel']),
+        stride=tuple(window['stride']),
+        padding=tuple(window['pad']),
+        dilation=tuple(window['dilation']),
+        groups=groups,
+        bias=param.get('bias_term', True),
+    )
+    result: nn.Conv2d | nn.ConvTranspose2d
+    if layer['type'] == 'Convolution':
+        result = nn.Conv2d(inputs, outputs, **options)
+    else:
+        result = nn.ConvTranspose2d(outputs, inputs, **options)
+    result.weight.data = torch.from_numpy(weight)
+    if result.bias is not None:
+        result.bias.data = torch.from_numpy(weights[f'{layer["name"]}:1'])
+    if layer.get('param', [{}])[0].get('lr_mult') == 0:
+        result.requires_grad_(False)
+    return result
+
+
+def main(folder: Path, what: str, times: int, form: str) -> None:
     layout = torch.channels_last if form != 'nchw' else torch.contiguous_format
+    layers = json.loads((folder / f'{"train" if what == "train" else "deploy"}.json').read_text())
     with np.load(folder / 'weights.npz') as weights:
-        net = CaffeNet(json.loads((folder / 'plan.json').read_text()), weights)
+        net = CaffeNet(layers, weights)
     net = net.to(memory_format=layout)
     data = torch.from_numpy(np.load(folder / 'data.npy')).to(memory_format=layout)
     if form == 'bf16':
@@ -130,13 +124,13 @@ def main(folder, what, times, form):
             measure(lambda: net(data), times)
 
 
-def learn(net, data, times):
+def learn(net: CaffeNet, data: torch.Tensor, times: int) -> None:
     """Measure iterations of forward, backward and update, as Caffe's solver makes them."""
     label = torch.full((1, *data.shape[2:]), 3)
     learned = [param for param in net.parameters() if param.requires_grad]
     optimizer = torch.optim.SGD(learned, lr=1e-14, momentum=0.99, weight_decay=0.0005)
 
-    def step():
+    def step() -> None:
         optimizer.zero_grad()
         F.cross_entropy(net(data), label, ignore_index=255, reduction='sum').backward()
         optimizer.step()

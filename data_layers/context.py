@@ -1,19 +1,26 @@
-"""PASCAL-Context (Mottaghi et al. 2014): every pixel of VOC 2010, in the 59 classes that
-are most frequent; 0 is everything else, and is learned like them."""
+"""PASCAL-Context (Mottaghi et al. 2014): every pixel of VOC 2010, in its 59 most frequent classes.
+
+Class 0 is everything else, and is learned like the others.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from fcn.errors import DataError, FCNError
 from fcn.io import read_text
 
+from .config import DatasetConfig, Source
 from .dataset import SegDataset
+from .ilsvrc import MEAN
 from .images import VOID
 from .inputs import Colour
 from .matlab import read_mat
 from .voc import CLASSES as VOC_CLASSES
-from .voc import ILSVRC_MEAN
 
-MAX_LABELS = 1 << 20  # bytes: the set's own have some thousand
+LABELS_FILE = 'labels.txt'
+MAX_LABELS = 1 << 20  # bytes; the set's own file has some thousand
 
 CLASSES = (
     *VOC_CLASSES,
@@ -65,26 +72,25 @@ class PASCALContext(SegDataset):
     """VOC 2010's ImageSets/Main/SPLIT.txt and JPEGImages/NAME.jpg; trainval/NAME.mat, whose
     LabelMap counts the lines of labels.txt from 1."""
 
-    inputs = {'data': Colour(ILSVRC_MEAN)}
+    inputs = {'data': Colour(MEAN)}  # Its nets start from ILSVRC's classifiers.
     labels = {'label': CLASSES}
     paths = {'data': 'JPEGImages/{}.jpg', 'label': 'trainval/{}.mat'}
     split_file = 'ImageSets/Main/{split}.txt'
+    how_to_get = '`python prepare.py pascal-context` brings it'
 
-    def __init__(self, root, split, tops=None):
+    def __init__(self, root: str | Path, split: str, tops: Iterable[str] | None = None) -> None:
         super().__init__(root, split, tops)
         self._class_of = self._read_classes()
 
-    def read_label(self, path, top):
+    def read_label(self, path: Path, top: str) -> np.ndarray:
         label = read_mat(path, lambda mat: mat['LabelMap'], 'LabelMap', len(self._class_of) - 1)
         return np.where(label < 0, VOID, self._class_of[label]).astype(np.uint8)
 
-    def _read_classes(self):
-        """The class of each of the set's own labels, as an array to index with them."""
-        file = self.root / 'labels.txt'
+    def _read_classes(self) -> np.ndarray:
+        """Return the class of each of the set's own labels, as a uint8 array to index with them."""
+        file = self.root / LABELS_FILE
         if not file.is_file():
-            raise DataError(
-                f'{file}: no such file; `python prepare.py pascal-context` puts it there'
-            )
+            raise DataError(f'{file}: no such file; {self.how_to_get}')
         try:
             lines = read_text(file, MAX_LABELS, 'replace').splitlines()
         except FCNError as error:
@@ -97,3 +103,10 @@ class PASCALContext(SegDataset):
                 raise DataError(f"{file}: no label is named '{own}'; fetch it again")
             classes[names.index(own) + 1] = value
         return classes
+
+
+CONFIG = DatasetConfig(
+    kind=PASCALContext,
+    train=Source('PASCALContext', 'data/pascal-context', 'train'),
+    val=Source('PASCALContext', 'data/pascal-context', 'val'),
+)

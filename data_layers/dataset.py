@@ -1,5 +1,7 @@
-"""What all data sets share: a list of names for each split, and a way to read one."""
+"""What all data sets share: a list of names for each split, and a way to read one example."""
 
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,66 +10,74 @@ from fcn.errors import DataError, FCNError
 from fcn.io import read_text
 
 from .images import check_label, read_label
+from .inputs import Input
 
-MAX_LIST = 64 << 20  # bytes: the paper's largest list has some hundred thousand
-LONGEST_NAME = 200
+MAX_LIST = 64 << 20  # bytes; the paper's largest list has some hundred thousand
+MAX_NAME = 200  # characters
 
 
 class SegDataset:
     """Images and labels under a folder `root`.
 
-    A subclass says its `inputs` (data_layers.inputs by top), its `labels` (class names by
-    top, in order of their values), the `paths` of both (patterns of an example's name)
-    and where a split's list lies. It must not import caffe: a reading process has no
-    use for the engine. `tops` are those to read, by default all.
+    A subclass states its `inputs` (`data_layers.inputs` by top), its `labels` (class names by top,
+    in order of their values), the `paths` of both (patterns of an example's name), where a split's
+    list lies, and `how_to_get` the set. It must not import caffe: a reading process has no use for
+    the engine. `tops` are the inputs and labels to read, by default all.
 
-    A label that is no palette PNG wants its own `read_label`.
+    A set whose labels are not palette PNGs overrides `read_label`. Raises DataError for an unknown
+    top, and for a list that cannot be read.
     """
 
-    inputs = {}
-    labels = {}
-    paths = {}
+    inputs: Mapping[str, Input] = {}
+    labels: Mapping[str, tuple[str, ...]] = {}
+    paths: Mapping[str, str] = {}
     split_file = '{split}.txt'
+    how_to_get = "`python prepare.py` brings the paper's data sets"
 
-    def __init__(self, root, split, tops=None):
+    def __init__(self, root: str | Path, split: str, tops: Iterable[str] | None = None) -> None:
+        known = (*self.inputs, *self.labels)
         self.root, self.split = Path(root), split
-        self.tops = tuple(tops or (*self.inputs, *self.labels))
-        if unknown := [top for top in self.tops if top not in (*self.inputs, *self.labels)]:
+        self.tops = tuple(tops or known)
+        if unknown := [top for top in self.tops if top not in known]:
             raise DataError(
-                f"{type(self).__name__} has no top '{unknown[0]}'; "
-                f'it has {", ".join((*self.inputs, *self.labels))}'
+                f"{type(self).__name__} has no top '{unknown[0]}'; it has {', '.join(known)}"
             )
         self.names = self._read_split()
 
-    def path(self, top, name):
-        """The file that holds `top` of example `name`."""
+    def path(self, top: str, name: str) -> Path:
+        """Return the file that holds `top` of example `name`."""
         return self.root / self.paths[top].format(name)
 
-    def image(self, name, top=None):
-        """H×W×3 uint8 RGB of example `name`; an input other than the first by its `top`."""
+    def image(self, name: str, top: str | None = None) -> np.ndarray:
+        """Return an input of example `name`, by default the first, as its `read` does: a colour
+        image is H×W×3 uint8 RGB."""
         top = top or next(iter(self.inputs))
         return self.inputs[top].read(self.path(top, name))
 
-    def label(self, name, top=None):
-        """H×W uint8 classes and void of example `name`; a label other than the first by its `top`."""
+    def label(self, name: str, top: str | None = None) -> np.ndarray:
+        """Return a label of example `name`, by default the first: H×W uint8 classes and void."""
         top = top or next(iter(self.labels))
         return self.read_label(self.path(top, name), top)
 
-    def read_label(self, path, top):
-        """H×W uint8 of a label's file."""
+    def read_label(self, path: Path, top: str) -> np.ndarray:
+        """Return the H×W uint8 label in the file `path`."""
         return read_label(path)
 
-    def pair(self, name):
-        """The first image and the first label of example `name`, checked against each other."""
+    def pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first image and the first label of example `name`.
+
+        Raises DataError if they have different sizes, or the label has values of no class.
+        """
         image, label = self.image(name), self.label(name)
         top = next(iter(self.labels))
         check_label(label, image.shape[:2], len(self.labels[top]), self.path(top, name))
         return image, label
 
-    def example(self, name, rng):
-        """The blobs of example `name` as {top: float32 array}: inputs C×H×W, labels 1×H×W.
+    def example(self, name: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return the blobs of example `name` as {top: float32}: inputs C×H×W, labels 1×H×W.
 
-        `rng` is a NumPy generator of this example alone, for subclasses that draw.
+        `rng` is a generator of this example alone, for subclasses that draw. Raises DataError for a
+        file that cannot be read, for sizes that differ, and for values of no class.
         """
         blobs = {}
         for top in self.tops:
@@ -80,40 +90,56 @@ class SegDataset:
         self._check_sizes(name, blobs)
         return blobs
 
-    def _check_sizes(self, name, blobs):
+    def _check_sizes(self, name: str, blobs: Mapping[str, np.ndarray]) -> None:
         first, *others = blobs
         height, width = blobs[first].shape[1:]
         for top in others:
-            if blobs[top].shape[1:] != (height, width):
+            other_height, other_width = blobs[top].shape[1:]
+            if (other_height, other_width) != (height, width):
                 raise DataError(
-                    f'{self.path(top, name)}: the {top} is {blobs[top].shape[2]}×{blobs[top].shape[1]}, '
+                    f'{self.path(top, name)}: the {top} is {other_width}×{other_height}, '
                     f'its {first} {width}×{height}; they must be equal'
                 )
 
-    def _read_split(self):
+    def _read_split(self) -> list[str]:
         path = self.root / self.split_file.format(split=self.split)
         if not self.root.is_dir():
             raise DataError(
-                f"{self.root}: no such folder; `python prepare.py` brings the paper's data sets, "
-                '--data names others'
+                f'{os.path.abspath(self.root)}: no such folder; {self.how_to_get}, '
+                '--data names another'
             )
         if not path.is_file():
             raise DataError(
                 f"{path}: no such file, so there is no split '{self.split}' under {self.root}"
             )
         try:
-            names = read_text(path, MAX_LIST).split('\n')
+            lines = read_text(path, MAX_LIST).split('\n')
         except FCNError as error:
             raise DataError(str(error)) from error
-        names = [name.strip() for name in names if name.strip()]
+        names = [line.strip() for line in lines if line.strip()]
         if not names:
-            raise DataError(f'{path}: the list is empty')
+            raise DataError(f'{path}: the list is empty; write one name per line')
         for name in names:
-            if (
-                len(name) > LONGEST_NAME
-                or name.startswith('.')
-                or not name.isprintable()
-                or {*'/\\'} & {*name}
-            ):
-                raise DataError(f"{path}: '{name[:80]}' is not the bare name of an example")
+            if not _is_bare_name(name):
+                raise DataError(
+                    f"{path}: '{name[:80]}' is not the bare name of an example; "
+                    'write one name per line, without folder and ending'
+                )
         return names
+
+
+def _is_bare_name(name: str) -> bool:
+    """Whether a line of a list names an example, and nothing outside the set's folders."""
+    return (
+        len(name) <= MAX_NAME
+        and not name.startswith('.')
+        and name.isprintable()
+        and not {*'/\\'} & {*name}
+    )
+
+
+def evenly_spread(names: list[str], limit: int | None) -> list[str]:
+    """Return `limit` of the names, evenly spread; all of them if it is None."""
+    if limit is None or limit >= len(names):
+        return names
+    return [names[i * len(names) // limit] for i in range(limit)]

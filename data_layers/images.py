@@ -1,28 +1,33 @@
 """Images and labels, read and checked before Caffe sees a byte of them."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from scipy.ndimage import distance_transform_edt
 
 from fcn.errors import DataError
 from fcn.io import replacing
 
-from .palette import voc_palette
+from .palette import palette_of, voc_palette
 
 VOID = 255
-# Those that photos and labels come in. Pillow knows more, and an EPS file it gives to Ghostscript, which runs it.
+# The formats that photos and labels come in. Pillow knows more, and it hands an EPS file to
+# Ghostscript, which runs it.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
-BAND = 64  # rows at once: whole numbers of all of a large image would be gigabytes
+BAND = 64  # rows at once: the integers of all of a large image would be gigabytes
 PNG_END = b'IEND\xaeB`\x82'  # Pillow does not miss it where a file was cut off after its pixels
+MAX_TAIL = 65_536  # bytes that programs add to files after their end
 
 
-def open_image(path):
-    """The file's picture, undecoded, its size checked; DataError if it is none."""
+def open_image(path: str | Path) -> Image.Image:
+    """Return the picture in the file, undecoded but of a checked size, or raise DataError."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f'{path}: no such file')
@@ -32,32 +37,38 @@ def open_image(path):
             image = Image.open(path, formats=FORMATS)
     except Exception as error:  # Pillow's readers raise many kinds on bytes they did not expect.
         raise DataError(
-            f'{path}: not an image that is read here ({error}); make it one of {", ".join(FORMATS)}'
+            f'{path}: not an image that can be read here ({error}); '
+            f'make it one of {", ".join(FORMATS)}'
         ) from error
-    if image.format == 'PNG' and not _ends_with(path, PNG_END):
+    try:
+        _check_image(image, path)
+    except DataError:
         image.close()
-        raise DataError(f'{path}: truncated, the end of a PNG is missing; fetch it again')
-    width, height = image.size
-    if min(width, height) < 1:
-        image.close()
-        raise DataError(f'{path}: {width}×{height} has no pixels')
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        image.close()
-        raise DataError(
-            f'{path}: {width}×{height} is larger than {MAX_SIDE} a side or '
-            f'{MAX_PIXELS // 10**6} million pixels; scale it down'
-        )
+        raise
     return image
 
 
-def _ends_with(path, mark, most=65_536):
-    """Whether `mark` is among the last bytes of a file, `most` of them; programs add to files that have ended."""
+def _check_image(image: Image.Image, path: Path) -> None:
+    if image.format == 'PNG' and not _ends_with(path, PNG_END):
+        raise DataError(f'{path}: truncated, the end of a PNG is missing; fetch it again')
+    width, height = image.size
+    if min(width, height) < 1:
+        raise DataError(f'{path}: {width}×{height} has no pixels; fetch it again')
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise DataError(
+            f'{path}: {width}×{height} is larger than {MAX_SIDE} per side or '
+            f'{MAX_PIXELS // 10**6} million pixels; scale it down'
+        )
+
+
+def _ends_with(path: Path, mark: bytes) -> bool:
+    """Whether `mark` is among the last bytes of a file."""
     with path.open('rb') as file:
-        file.seek(max(0, path.stat().st_size - most))
+        file.seek(max(0, path.stat().st_size - MAX_TAIL))
         return mark in file.read()
 
 
-def _decode(path, convert):
+def _decode(path: str | Path, convert: Callable[[Image.Image], Any]) -> np.ndarray:
     with open_image(path) as image:
         try:
             with warnings.catch_warnings():
@@ -69,10 +80,13 @@ def _decode(path, convert):
             raise DataError(f'{path}: truncated or damaged ({error}); fetch it again') from error
 
 
-def read_image(path, rotate=False):
-    """H×W×3 uint8 RGB of an image file, turned upright by its EXIF tag if `rotate`."""
+def read_image(path: str | Path, rotate: bool = False) -> np.ndarray:
+    """Return an image file as H×W×3 uint8 RGB, turned upright by its EXIF tag if `rotate`.
 
-    def convert(image):
+    Raises DataError if it cannot be read.
+    """
+
+    def convert(image: Image.Image) -> Image.Image:
         image = ImageOps.exif_transpose(image) if rotate else image
         if image.mode.startswith('I;16'):  # Pillow would clip, not scale, sixteen bits to eight.
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -81,8 +95,9 @@ def read_image(path, rotate=False):
     return _decode(path, convert)
 
 
-def read_label(path):
-    """H×W uint8 class indices of a palette or grey PNG; DataError on any other mode."""
+def read_label(path: str | Path) -> np.ndarray:
+    """Return the H×W uint8 class indices of a palette or grey PNG. Raises DataError on any other
+    mode."""
     with open_image(path) as image:
         mode = image.mode
     if mode not in ('P', 'L'):
@@ -93,8 +108,11 @@ def read_label(path):
     return _decode(path, lambda image: image)
 
 
-def read_depth(path):
-    """H×W float32 of a grey 16-bit PNG, in the unit it is stored in (NYUDv2: millimetres); 0 is a hole."""
+def read_depth(path: str | Path) -> np.ndarray:
+    """Return a grey 16-bit PNG as H×W float32, in the unit that it is stored in.
+
+    NYUDv2 stores millimetres. 0 is a hole. Raises DataError if the file cannot be read.
+    """
     with open_image(path) as image:
         mode = image.mode
     if not mode.startswith('I'):
@@ -104,8 +122,8 @@ def read_depth(path):
     return _decode(path, lambda image: np.asarray(image).astype(np.float32))
 
 
-def check_label(label, shape, classes, path):
-    """Raise DataError unless `label` has the image's (H, W) and values in {0 … classes − 1, 255}."""
+def check_label(label: np.ndarray, shape: tuple[int, ...], classes: int, path: str | Path) -> None:
+    """Raise DataError unless `label` has the image's H×W and values in {0 … classes − 1, 255}."""
     if label.shape != shape:
         raise DataError(
             f'{path}: the label is {label.shape[1]}×{label.shape[0]}, '
@@ -116,12 +134,15 @@ def check_label(label, shape, classes, path):
     if wrong:
         raise DataError(
             f'{path}: label values {wrong[:5]} are outside 0–{classes - 1} and {VOID} (void); '
-            'renumber them, or make what is no class void'
+            f'renumber them, or mark pixels of no class as {VOID}'
         )
 
 
-def to_indices(image, path=''):
-    """H×W uint8 labels of an H×W×3 image in the VOC colours; DataError names a colour that is none."""
+def to_indices(image: np.ndarray, path: str | Path = '') -> np.ndarray:
+    """Return the H×W uint8 labels of an H×W×3 uint8 image in the VOC colours.
+
+    Raises DataError, which names `path`, for a colour of no class.
+    """
     keys = np.array([1 << 16, 1 << 8, 1])
     colours, labels = np.unique(voc_palette().astype(int) @ keys, return_index=True)
     indices = np.empty(image.shape[:2], np.uint8)
@@ -132,16 +153,39 @@ def to_indices(image, path=''):
         if wrong.any():
             y, x = np.argwhere(wrong)[0] + (top, 0)
             raise DataError(
-                f'{path}: the colour {tuple(map(int, image[y, x]))} at x={x}, y={y} is none of the '
-                "VOC palette's; a lossy format such as JPEG cannot hold labels"
+                f'{path}: the colour {tuple(map(int, image[y, x]))} at x={x}, y={y} is not in the '
+                'VOC palette; a lossy format such as JPEG cannot hold labels, so save a PNG'
             )
         indices[top : top + BAND] = labels[places]
     return indices
 
 
-def save_label(label, path):
-    """Write an H×W uint8 label as a palette PNG in the VOC colours, whole or not at all."""
+def label_image(label: np.ndarray, colours: np.ndarray | None = None) -> Image.Image:
+    """Return an H×W uint8 label as a palette image.
+
+    `colours` are those of the classes, K×3 uint8 RGB, by default the VOC palette's (`palette_of`).
+    """
     image = Image.fromarray(label)
-    image.putpalette(voc_palette().tobytes())
+    image.putpalette(palette_of(colours).tobytes())
+    return image
+
+
+def save_label(label: np.ndarray, path: str | Path, colours: np.ndarray | None = None) -> None:
+    """Write an H×W uint8 label as a palette PNG, whole or not at all.
+
+    `colours` are those of the classes, as for `label_image`.
+    """
+    image = label_image(label, colours)
     with replacing(Path(path), durable=False) as partial:
         image.save(partial)
+
+
+def fill_nearest(values: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """Return H×W `values` with each pixel of `holes` given the value of the nearest other pixel.
+
+    `holes` is H×W bool; if it holds all pixels, they stay as they are.
+    """
+    if holes.all():
+        return values
+    nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]

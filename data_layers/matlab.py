@@ -1,8 +1,8 @@
 """Labels in MATLAB files, as SBD, NYUDv2, SIFT Flow and PASCAL-Context have them.
 
-Such a file may be packed, and a few kilobytes then unpack to gigabytes; and SciPy follows
-arrays in arrays in arrays until the stack ends, and the process. So what a file holds
-is unpacked and gone over here, in bounds, before SciPy reads it.
+Such a file may be packed, and a few kilobytes then unpack to gigabytes; and SciPy follows arrays in
+arrays in arrays until the stack overflows and the process ends. So what a file holds is unpacked
+and walked through here, within bounds, before SciPy reads it.
 """
 
 import io
@@ -10,7 +10,9 @@ import math
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.io import loadmat
@@ -19,48 +21,50 @@ from fcn.errors import DataError
 
 from .images import VOID
 
-LARGEST = 256 << 20  # bytes, unpacked: a label of a photo takes some hundred thousand
-DEEPEST = 8  # arrays in one another; SBD has three
-MOST_ELEMENTS = 1 << 16
+MAX_BYTES = 256 << 20  # unpacked; a label of a photo takes some hundred thousand
+MAX_DEPTH = 8  # arrays in one another; SBD has three
+MAX_ELEMENTS = 1 << 16
 # MATLAB's own numbers for what an element of a file is, and for what an array holds.
 _MATRIX, _PACKED = 14, 15
-_KINDS = (
-    *range(1, 8),
-    9,
-    12,
-    13,
-    _MATRIX,
-    16,
-    17,
-    18,
-)  # SciPy indexes a table with others, outside it
+# SciPy indexes a table with any other type, out of its bounds.
+_TYPES = (*range(1, 8), 9, 12, 13, _MATRIX, 16, 17, 18)
 _OF_ARRAYS = (1, 2)  # cells and structures
 _NUMBERS_AND_TEXT = (4, 5, *range(6, 16))
-_LEAST = {
-    1: 3,
-    2: 5,
-    5: 6,
-}  # elements of cells, structures and sparse arrays, four of others: flags, size, name, …
+# Elements of cells, structures and sparse arrays: flags, size, name, …; other arrays have four.
+_MIN_ELEMENTS = {1: 3, 2: 5, 5: 6}
 _COMPLEX = 0x0800
 
 
-def load_mat(path):
-    """The variables of a MATLAB 5 file as {name: array}; ValueError or another for what is none, DataError for 7.3."""
+class _Element(NamedTuple):
+    """An element of a file: its type, where its bytes start and end, where the next one starts."""
+
+    type: int
+    start: int
+    end: int
+    following: int
+
+
+def load_mat(path: str | Path) -> dict[str, Any]:
+    """Return the variables of a MATLAB 5 file as {name: array}.
+
+    Raises DataError for a file that is missing, too large or of version 7.3, and ValueError, or
+    whatever SciPy raises, for one that is damaged or not MATLAB's.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f'{path}: no such file')
     with path.open('rb') as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise DataError(f'{path}: is larger than {LARGEST >> 20} MiB, which no label is')
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise DataError(f'{path}: is larger than {MAX_BYTES >> 20} MiB, which no label is')
     if content.startswith(b'MATLAB 7.3') or b'\x89HDF\r\n\x1a\n' in content[:1024]:
         raise DataError(
             f"{path}: a MATLAB 7.3 file, which is HDF5; save it with MATLAB's option -v7"
         )
     order = {b'IM': '<', b'MI': '>'}.get(content[126:128])
     if order is None:
-        raise ValueError('it is no MATLAB 5 file')
-    unpacked = _unpacked(content, order)
+        raise ValueError('it is not a MATLAB 5 file')
+    unpacked = _unpack(content, order)
     count = _check_elements(memoryview(unpacked)[128:], order, 0, 0)
     if not count:
         raise ValueError('it is empty')
@@ -69,80 +73,96 @@ def load_mat(path):
         return loadmat(io.BytesIO(unpacked))
 
 
-def _unpacked(content, order):
-    """The file with its packed elements unpacked; ValueError if there is more in them than LARGEST."""
-    parts, size, at = [content[:128]], 128, 128
-    while at < len(content):
-        kind, start, end, following = _element(content, at, order)
-        if kind == _PACKED:
-            following = end  # these alone are not padded
+def _unpack(content: bytes, order: str) -> bytes:
+    """Return the file with its packed elements unpacked. Raises ValueError beyond MAX_BYTES."""
+    parts, size, offset = [content[:128]], 128, 128
+    while offset < len(content):
+        element = _element(content, offset, order)
+        if element.type == _PACKED:
+            offset = element.end  # these alone are not padded
             inflater = zlib.decompressobj()
-            part = inflater.decompress(content[start:end], LARGEST - size + 1)
+            packed = content[element.start : element.end]
+            part = inflater.decompress(packed, MAX_BYTES - size + 1)
         else:
-            part = content[at:following]
+            part = content[offset : element.following]
+            offset = element.following
         parts.append(part)
         size += len(part)
-        if size > LARGEST:
-            raise ValueError(f'it unpacks to more than {LARGEST >> 20} MiB')
-        at = following
+        if size > MAX_BYTES:
+            raise ValueError(f'it unpacks to more than {MAX_BYTES >> 20} MiB')
     return b''.join(parts)
 
 
-def _element(buffer, at, order):
-    """(kind, where its bytes start and end, where the next one starts) of the element at `at`."""
-    (first,) = struct.unpack_from(f'{order}I', buffer, at)
+def _element(buffer: bytes | memoryview, offset: int, order: str) -> _Element:
+    """Return the element whose tag starts at `offset`."""
+    (first,) = struct.unpack_from(f'{order}I', buffer, offset)
     if first >> 16:  # up to four bytes, in the tag
-        return first & 0xFFFF, at + 4, at + 4 + (first >> 16), at + 8
-    (size,) = struct.unpack_from(f'{order}I', buffer, at + 4)
-    end = at + 8 + size
+        return _Element(first & 0xFFFF, offset + 4, offset + 4 + (first >> 16), offset + 8)
+    (size,) = struct.unpack_from(f'{order}I', buffer, offset + 4)
+    end = offset + 8 + size
     if end > len(buffer):
         raise ValueError(f'an element of {size} bytes ends past the end')
-    return first, at + 8, end, end + -size % 8
+    return _Element(first, offset + 8, end, end + -size % 8)
 
 
-def _check_elements(buffer, order, depth, count):
-    """Go over a row of elements, and those in them; how many there were with the `count` before them.
+def _check_elements(buffer: memoryview, order: str, depth: int, count: int) -> int:
+    """Walk through a row of elements and those in them; return their number added to `count`.
 
-    ValueError for what SciPy should not be given.
+    The row is the file's if `depth` is 0, else an array's. Raises ValueError for what SciPy should
+    not be given.
     """
-    at, place, kind_of_array, least = 0, 0, None, 0
-    while at < len(buffer):
-        kind, start, end, at = _element(buffer, at, order)
+    offset, place, array_kind, minimum = 0, 0, 0, 0
+    while offset < len(buffer):
+        element = _element(buffer, offset, order)
+        offset = element.following
         count += 1
-        if kind not in _KINDS:
-            raise ValueError(f'it holds an element of type {kind}, which there is not')
-        if count > MOST_ELEMENTS or depth > DEEPEST:
+        if element.type not in _TYPES:
+            raise ValueError(f'unknown element type {element.type}')
+        if count > MAX_ELEMENTS or depth > MAX_DEPTH:
             raise ValueError(
-                f'it holds more than {MOST_ELEMENTS} elements or {DEEPEST} arrays in one another'
+                f'it holds more than {MAX_ELEMENTS} elements or {MAX_DEPTH} arrays in one another'
             )
         if depth and place == 0:
-            (flags,) = struct.unpack_from(f'{order}I', buffer, start)
-            kind_of_array = flags & 0xFF
-            least = _LEAST.get(kind_of_array, 4) + bool(flags & _COMPLEX)
-            if kind_of_array not in (*_OF_ARRAYS, *_NUMBERS_AND_TEXT):
-                raise ValueError('it holds an object or a function')
-        elif depth and place == 1 and kind_of_array in _OF_ARRAYS:
-            sides = struct.unpack_from(f'{order}{(end - start) // 4}i', buffer, start)
-            if min(sides, default=0) < 0 or math.prod(sides) > MOST_ELEMENTS:
-                raise ValueError(f'it holds {math.prod(sides)} arrays')
-        if depth and kind == _MATRIX and (kind_of_array not in _OF_ARRAYS or place < 3):
-            raise ValueError(
-                'it holds an array where numbers should be'
-            )  # SciPy takes it for them, and ends
-        if kind == _MATRIX and end > start:
-            count = _check_elements(buffer[start:end], order, depth + 1, count)
+            array_kind, minimum = _read_flags(buffer, element, order)
+        elif depth and place == 1 and array_kind in _OF_ARRAYS:
+            _check_sides(buffer, element, order)
+        if element.type == _MATRIX:
+            if depth and (array_kind not in _OF_ARRAYS or place < 3):
+                # SciPy takes it for the numbers, and the process ends.
+                raise ValueError('it holds an array where numbers should be')
+            if element.end > element.start:
+                inner = buffer[element.start : element.end]
+                count = _check_elements(inner, order, depth + 1, count)
         place += 1
-    if place < least:
-        raise ValueError(
-            'it holds an array without its numbers'
-        )  # SciPy looks for them in what comes after
+    if place < minimum:
+        # SciPy looks for them in what comes after.
+        raise ValueError('it holds an array without its numbers')
     return count
 
 
-def read_mat(path, extract, what, most):
-    """H×W int32 labels in −1 … `most` that `extract` finds among the variables of a MATLAB file.
+def _read_flags(buffer: memoryview, element: _Element, order: str) -> tuple[int, int]:
+    """Return what an array holds, as MATLAB numbers it, and how many elements it has at least."""
+    (flags,) = struct.unpack_from(f'{order}I', buffer, element.start)
+    array_kind = flags & 0xFF
+    if array_kind not in (*_OF_ARRAYS, *_NUMBERS_AND_TEXT):
+        raise ValueError('it holds an object or a function')
+    return array_kind, _MIN_ELEMENTS.get(array_kind, 4) + bool(flags & _COMPLEX)
 
-    DataError names `what` it should have held.
+
+def _check_sides(buffer: memoryview, element: _Element, order: str) -> None:
+    """Raise ValueError if a cell or a structure has more arrays than a file has elements."""
+    number = (element.end - element.start) // 4
+    sides = struct.unpack_from(f'{order}{number}i', buffer, element.start)
+    if min(sides, default=0) < 0 or math.prod(sides) > MAX_ELEMENTS:
+        raise ValueError(f'it holds {math.prod(sides)} arrays')
+
+
+def read_mat(
+    path: Path, extract: Callable[[dict[str, Any]], Any], what: str, maximum: int
+) -> np.ndarray:
+    """Return the H×W int32 labels in −1 … `maximum` that `extract` finds among a file's variables.
+
+    Raises DataError, which names `what` the file should have held.
     """
     try:
         array = np.asarray(extract(load_mat(path)))
@@ -152,19 +172,19 @@ def read_mat(path, extract, what, most):
         raise DataError(f'{path}: no {what} in it ({error}); fetch it again') from error
     if array.ndim != 2 or array.dtype.kind not in 'uif':
         raise DataError(
-            f'{path}: {what} is {array.dtype} of shape {array.shape}, not numbers of H×W'
+            f'{path}: {what} is {array.dtype} of shape {array.shape}, not numbers of H×W; '
+            'fetch it again'
         )
-    with np.errstate(
-        invalid='ignore'
-    ):  # not a number becomes some number, and differs from it below
+    # What is not a number becomes some number, and differs from it below.
+    with np.errstate(invalid='ignore'):
         label = array.astype(np.int32)
-    if (label != array).any() or label.min(initial=0) < -1 or label.max(initial=0) > most:
+    if (label != array).any() or label.min(initial=0) < -1 or label.max(initial=0) > maximum:
         raise DataError(
-            f'{path}: {what} holds values that are no labels of 0–{most}; fetch it again'
+            f'{path}: {what} holds values that are not labels of 0–{maximum}; fetch it again'
         )
     return label
 
 
-def from_one(label):
-    """H×W uint8 of labels that count classes from 1: they count from 0 here, and 0 and −1 are void."""
+def from_one(label: np.ndarray) -> np.ndarray:
+    """Return labels that count from 1 as H×W uint8 that count from 0; 0 and −1 become void."""
     return np.where(label < 1, VOID, label - 1).astype(np.uint8)

@@ -1,6 +1,11 @@
-"""NYUDv2 (Silberman et al. 2012): indoor scenes in colour and depth, in the 40 classes
-of Gupta et al. 2013."""
+"""NYUDv2 (Silberman et al. 2012): indoor scenes in colour and depth, in the 40 classes of Gupta et
+al. 2013."""
 
+from pathlib import Path
+
+import numpy as np
+
+from .config import DatasetConfig, Source
 from .dataset import SegDataset
 from .inputs import HHA, Colour, LogDepth
 from .matlab import from_one, read_mat
@@ -52,7 +57,7 @@ CLASSES = (
 class NYUD(SegDataset):
     """SPLIT.txt, data/{images,depth,hha}/img_NAME.png, segmentation/img_NAME.mat.
 
-    Depth is in millimetres; `segmentation` counts classes from 1, 0 is void.
+    Depth is in millimetres; `segmentation` counts classes from 1, and 0 is void.
     """
 
     inputs = {
@@ -67,8 +72,17 @@ class NYUD(SegDataset):
         'hha': 'data/hha/img_{}.png',
         'label': 'segmentation/img_{}.mat',
     }
+    how_to_get = '`python prepare.py nyud` brings it'
 
-    def read_label(self, path, top):
+    def read_label(self, path: Path, top: str) -> np.ndarray:
         return from_one(
             read_mat(path, lambda mat: mat['segmentation'], 'segmentation', len(self.labels[top]))
         )
+
+
+CONFIG = DatasetConfig(
+    kind=NYUD,
+    train=Source('NYUD', 'data/nyud', 'trainval'),
+    val=Source('NYUD', 'data/nyud', 'test'),
+    phases=('trainval', 'test'),
+)

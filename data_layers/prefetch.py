@@ -1,17 +1,19 @@
-"""Reading ahead in another process.
+"""Reads examples ahead, in another process.
 
-pycaffe never releases Python's lock, so a thread could not read while Caffe
-computes; a process can. It is a plain child of ours that writes examples to its
-standard output, each a line of JSON with the shapes and then the float32 bytes,
-and blocks while one is waiting. It ends when its parent does, however that ends,
-since nobody reads the pipe any more.
+pycaffe never releases Python's lock, so that a thread could not read while Caffe computes; a
+process can. It is a plain child of this one that writes examples to its standard output, each a
+line of JSON with the shapes and then the float32 bytes, and blocks while one is waiting. It ends
+when its parent does, however that ends, because nobody reads the pipe any more.
 """
 
+import io
 import json
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -19,13 +21,17 @@ from fcn import child
 from fcn.errors import DataError, FCNError
 
 from .augment import augment
+from .dataset import SegDataset, evenly_spread
+from .registry import dataset_class
+
+Arrays = tuple[np.ndarray, ...]
 
 
-def order(count, seed, shuffle, position=0):
+def order(count: int, seed: int, shuffle: bool, position: int = 0) -> Iterator[tuple[int, int]]:
     """Yield (epoch, index) without end, from `position` examples on.
 
-    Each epoch is a permutation of range(count) drawn from (seed, epoch) alone, so
-    any position can be gone to without replaying what came before.
+    Each epoch is a permutation of range(count) drawn from (seed, epoch) alone, so that any position
+    can be reached without replaying what came before.
     """
     epoch, start = divmod(position, count)
     while True:
@@ -38,13 +44,22 @@ def order(count, seed, shuffle, position=0):
         epoch, start = epoch + 1, 0
 
 
-def batches(dataset, seed, shuffle, position, batch, mirror=False, jitter=0):
-    """Yield tuples of arrays, `batch` examples stacked along a new first axis.
+def batches(
+    dataset: SegDataset,
+    seed: int,
+    shuffle: bool,
+    position: int,
+    batch: int,
+    mirror: bool = False,
+    jitter: int = 0,
+) -> Iterator[Arrays]:
+    """Yield tuples of arrays, one for each top: `batch` examples stacked along a new first axis.
 
-    What is drawn for an example depends on the seed, the epoch and the example alone,
-    so that it is the same from whatever position.
+    What is drawn for an example depends on the seed, the epoch and the example alone, so that it is
+    the same from whatever position. Raises DataError for an example that cannot be read, or that
+    has another size than the others of its batch.
     """
-    examples = []
+    examples: list[list[np.ndarray]] = []
     for epoch, index in order(len(dataset.names), seed, shuffle, position):
         name = dataset.names[index]
         rng = np.random.default_rng([seed, epoch, index])
@@ -52,8 +67,9 @@ def batches(dataset, seed, shuffle, position, batch, mirror=False, jitter=0):
         example = [blobs[top] for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
             raise DataError(
-                f'{name}: {example[0].shape} differs from the {examples[0][0].shape} before it; '
-                'images of different sizes go one by one (batch 1, and iter_size in the solver)'
+                f'{dataset.root}: {name} is {example[0].shape}, but the example before it '
+                f'{examples[0][0].shape}; images of different sizes go one by one '
+                '(batch 1, and iter_size in the solver)'
             )
         examples.append(example)
         if len(examples) == batch:
@@ -62,23 +78,26 @@ def batches(dataset, seed, shuffle, position, batch, mirror=False, jitter=0):
 
 
 class Prefetcher:
-    """Iterates over what `batches` yields, read by a child process.
+    """An iterator over what `batches` yields, read by a child process.
 
-    `spec` holds the name of the data set's class, its root, split, tops and limit,
-    and the arguments of `batches`. Raises DataError for what is wrong with a file, or if
-    the child died, of lack of memory for one.
+    `spec` holds the options of the data layer (`data_layers.layers`). Raises DataError if a file
+    cannot be used, or if the child dies, as it may of lack of memory.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         # A session of its own: Ctrl-C is for the parent, which may still want examples.
         self._child = child.start(main, json.dumps(spec), start_new_session=True)
+        self._stream = cast(io.BufferedReader, self._child.stdout)
 
-    def __next__(self):
-        line = self._child.stdout.readline()
+    def __iter__(self) -> 'Prefetcher':
+        return self
+
+    def __next__(self) -> Arrays:
+        line = self._stream.readline()
         if not line:
             raise DataError(
                 f'the process that reads data ended by itself (exit {self._child.wait()}); '
-                'its last words stand above'
+                'its last message stands above; if there is none, memory may have run out'
             )
         header = json.loads(line)
         if 'error' in header:
@@ -86,60 +105,35 @@ class Prefetcher:
             raise DataError(header['error'])
         return tuple(self._receive(shape) for shape in header['shapes'])
 
-    def _receive(self, shape):
+    def _receive(self, shape: list[int]) -> np.ndarray:
         array = np.empty(shape, np.float32)
-        view = memoryview(array).cast('B')
-        if self._child.stdout.readinto(view) != len(view):
-            raise DataError('the process that reads data ended in the middle of an example')
+        view = array.data.cast('B')
+        if self._stream.readinto(view) != len(view):
+            raise DataError(
+                'the process that reads data ended in the middle of an example; '
+                'memory may have run out'
+            )
         return array
 
-    def close(self):
+    def close(self) -> None:
         """End the child; safe to call twice."""
         self._child.kill()
         self._child.wait()
-        self._child.stdout.close()
+        self._stream.close()
 
-    def __del__(self):
-        if hasattr(self, '_child') and self._child.returncode is None:
+    def __del__(self) -> None:
+        if hasattr(self, '_stream') and self._child.returncode is None:
             self.close()
 
 
-def main(text):
-    """The child's main: write examples until nobody reads them."""
-    from . import dataset_class
-
+def main(text: str) -> None:
+    """Write the examples of the spec in `text`, JSON, until nobody reads them: the child's main."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # They are for the parent, who may still want examples.
-    spec = json.loads(text)
+        # They are for the parent, which may still want examples.
+        signal.signal(number, signal.SIG_IGN)
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # A stray print must not land among the bytes.
     try:
-        try:
-            dataset = dataset_class(spec['dataset'])(spec['root'], spec['split'], spec['tops'])
-            dataset.names = evenly_spread(dataset.names, spec['limit'])
-            for arrays in batches(
-                dataset,
-                spec['seed'],
-                spec['shuffle'],
-                spec['position'],
-                spec['batch'],
-                spec.get('mirror', False),
-                spec.get('jitter', 0),
-            ):
-                out.write(
-                    json.dumps({'shapes': [array.shape for array in arrays]}).encode() + b'\n'
-                )
-                for array in arrays:
-                    out.write(np.ascontiguousarray(array, np.float32))
-                out.flush()
-        except (FCNError, OSError, MemoryError) as error:
-            error = (
-                str(error)
-                or f'{spec["root"]}: not enough memory for an example; take smaller images'
-            )
-            out.write(json.dumps({'error': str(error)}).encode() + b'\n')
-            out.flush()
+        _write_examples(json.loads(text), out)
     except BrokenPipeError:
         os._exit(0)  # The parent is gone, and Python would flush to it once more.
     except Exception:
@@ -147,8 +141,29 @@ def main(text):
         os._exit(1)
 
 
-def evenly_spread(names, limit):
-    """`limit` of the names, evenly spread; all of them if it is None."""
-    if limit is None or limit >= len(names):
-        return names
-    return [names[i * len(names) // limit] for i in range(limit)]
+def _write_examples(spec: Mapping[str, Any], out: BinaryIO) -> None:
+    try:
+        for arrays in _read(spec):
+            _write_line(out, {'shapes': [array.shape for array in arrays]})
+            for array in arrays:
+                out.write(np.ascontiguousarray(array, np.float32).data)
+            out.flush()
+    except BrokenPipeError:
+        raise
+    except (FCNError, OSError, MemoryError) as error:
+        too_large = f'{spec["root"]}: not enough memory for an example; take smaller images'
+        _write_line(out, {'error': str(error) or too_large})
+        out.flush()
+
+
+def _read(spec: Mapping[str, Any]) -> Iterator[Arrays]:
+    kind = dataset_class(spec['dataset'])
+    assert kind is not None, spec['dataset']
+    dataset = kind(spec['root'], spec['split'], spec['tops'])
+    dataset.names = evenly_spread(dataset.names, spec['limit'])
+    keys = ('seed', 'shuffle', 'position', 'batch', 'mirror', 'jitter')
+    return batches(dataset, **{key: spec[key] for key in keys if key in spec})
+
+
+def _write_line(out: BinaryIO, header: Mapping[str, Any]) -> None:
+    out.write(json.dumps(header).encode() + b'\n')

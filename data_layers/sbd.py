@@ -1,4 +1,9 @@
-"""The Semantic Boundaries Dataset (Hariharan et al. 2011), the paper's training set for VOC."""
+"""The Semantic Boundaries Dataset (Hariharan et al. 2011), the paper's training set for VOC.
+
+VOC's nets learn from it (`voc.CONFIG`); it has no config of its own.
+"""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +16,9 @@ class SBD(VOC):
 
     paths = {'data': 'img/{}.jpg', 'label': 'cls/{}.mat'}
     split_file = '{split}.txt'
+    how_to_get = '`python prepare.py sbd` brings it'
 
-    def read_label(self, path, top):
+    def read_label(self, path: Path, top: str) -> np.ndarray:
         label = read_mat(
             path, lambda mat: mat['GTcls'][0]['Segmentation'][0], 'GTcls.Segmentation', 255
         )

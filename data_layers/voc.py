@@ -1,6 +1,8 @@
-"""PASCAL VOC (Everingham et al.), whose layout many other sets are written in."""
+"""PASCAL VOC (Everingham et al. 2010), whose layout many other sets are written in."""
 
+from .config import DatasetConfig, Source
 from .dataset import SegDataset
+from .ilsvrc import MEAN
 from .inputs import Colour
 
 CLASSES = (
@@ -26,14 +28,22 @@ CLASSES = (
     'train',
     'tvmonitor',
 )
-# The mean of ILSVRC's training images, which VGG's trunk expects.
-ILSVRC_MEAN = (104.00699, 116.66877, 122.67892)
+# What VOC's nets are validated on (section 5): VOC 2011's val without the images of SBD's train.
+SEG11VALID = 'seg11valid'
 
 
 class VOC(SegDataset):
     """ImageSets/Segmentation/SPLIT.txt, JPEGImages/NAME.jpg, SegmentationClass/NAME.png."""
 
-    inputs = {'data': Colour(ILSVRC_MEAN)}
+    inputs = {'data': Colour(MEAN)}  # Its nets start from ILSVRC's classifiers.
     labels = {'label': CLASSES}
     paths = {'data': 'JPEGImages/{}.jpg', 'label': 'SegmentationClass/{}.png'}
     split_file = 'ImageSets/Segmentation/{split}.txt'
+    how_to_get = '`python prepare.py voc` brings it'
+
+
+CONFIG = DatasetConfig(
+    kind=VOC,
+    train=Source('SBD', 'data/sbd', 'train'),
+    val=Source('VOC', 'data/voc', SEG11VALID),
+)

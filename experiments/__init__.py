@@ -1,24 +1,29 @@
 """Every table and figure of the paper, as one command each.
 
-`python -m experiments` lists them, `python -m experiments table2` runs one. An experiment
-is a row here and a module of its name, whose `run` takes a `study.Study`: what data, which
-trunk, how much, and where the results go.
+`python -m experiments` lists them, `python -m experiments table2` runs one. An experiment is a row
+here and a module of its name. The module has three functions: `measure` does the work and returns
+raw numbers, `body` turns them into the text of a page, and `figures` says which nets it scored.
 """
 
 from typing import NamedTuple
 
+from fcn import engine  # noqa: F401  (prepares caffe for import)
+
 
 class Experiment(NamedTuple):
-    """A row: the command, the paper's section, table or figure, what it shows, and by what images the paper has it.
-    `data` is the real set that --data is of, as prepare.py names it, and `by_trunk` whether it is of one trunk,
-    which its files are then named by."""
+    """A row: the command, the paper's section, table or figure, and what it shows.
+
+    `paper` says on which images the paper has it. `data` is the real set that --data names, as
+    prepare.py calls it. `by_backbone` says whether it is about one backbone, which its files are
+    then named by.
+    """
 
     name: str
     section: str
-    words: str
+    about: str
     paper: str = ''
     data: str = 'voc'
-    by_trunk: bool = True
+    by_backbone: bool = True
 
 
 _VOC = '8,498 images of SBD to learn from and 736 of VOC 2011 (seg11valid) to score on'
@@ -28,12 +33,10 @@ EXPERIMENTS = {
     row.name: row
     for row in (
         Experiment(
-            'amortization', '3.1', 'a whole image at once against patch by patch', by_trunk=False
+            'amortization', '3.1', 'a whole image at once against patch by patch', by_backbone=False
         ),
         Experiment(
-            'rarefaction',
-            '3.2',
-            'filter rarefaction against shift-and-stitch, and upsampling beside them',
+            'rarefaction', '3.2', 'filter rarefaction against shift-and-stitch, and upsampling'
         ),
         Experiment(
             'sampling',
@@ -49,12 +52,12 @@ EXPERIMENTS = {
             '4.1, Table 1',
             'AlexNet, VGG-16 and GoogLeNet as FCN-32s',
             "1,112 images of VOC 2011's train to learn from, and its val to score on",
-            by_trunk=False,
+            by_backbone=False,
         ),
         Experiment(
             'table2',
             '4.2, Table 2',
-            'the skips: FCN-32s fixed, 32s, 16s, 8s, and single layers',
+            'skip layers: FCN-32s fixed, 32s, 16s, 8s, and single layers',
             _VOC,
         ),
         Experiment(
@@ -66,9 +69,7 @@ EXPERIMENTS = {
             "mean IU and time for an image, and files for PASCAL's server",
             "8,498 images of SBD to learn from, and VOC's test sets of 2011 and 2012 to score on",
         ),
-        Experiment(
-            'figure6', '5, Figure 6', 'images, what FCN-8s makes of them, and the truth', _VOC
-        ),
+        Experiment('figure6', '5, Figure 6', 'images, the labels of FCN-8s, and the truth', _VOC),
         Experiment(
             'table4',
             '5, Table 4',
@@ -84,7 +85,10 @@ EXPERIMENTS = {
             'siftflow',
         ),
         Experiment(
-            'upperbound', 'Appendix A', 'the best mean IU that each stride allows', by_trunk=False
+            'upperbound',
+            'Appendix A',
+            'the best mean IU that each stride allows',
+            by_backbone=False,
         ),
     )
 }

@@ -1,27 +1,29 @@
-"""Runs experiments of the paper and writes what they find.
+"""Runs experiments of the paper and writes pages on what they find.
 
     python -m experiments                       lists them
     python -m experiments table2                one, on the miniature: minutes on a CPU
     python -m experiments table2 figure4        several in turn, or `all`
     python -m experiments table2 --data DIR     on a real set in the layout of VOC, by VGG-16
+    python -m experiments table2 --rewrite      writes its pages again, from what is stored
 
-Results go to results/NAME.md and NAME.json, with the pictures beside them. Nets are trained
-once, in runs/experiments/; what was interrupted goes on.
+Results go to results/NAME.md and NAME.json, with the pictures next to them. Nets are trained once,
+in runs/experiments/; what was interrupted is resumed.
 """
 
-import importlib
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from fcn.cli import Parser, folder_for_caffe, run, whole
+from fcn.cli import Parser, folder_for_caffe, integer, run
 from fcn.engine import choose_device
 from fcn.errors import FCNError
 
-from . import EXPERIMENTS
-from .study import TRUNKS, Study, StudyError
+from . import EXPERIMENTS, pages, study
+from .settings import BACKBONES, Settings
 
 
-def parse(arguments=None):
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(__doc__, prog='python -m experiments')
     add = parser.add_argument
     add('names', nargs='*', metavar='NAME', help='experiments, or all')
@@ -35,21 +37,26 @@ def parse(arguments=None):
         '--train-data',
         type=Path,
         metavar='DIR',
-        help='folder of the images to learn from, if another',
+        help='folder of the images to learn from, if it is another',
     )
-    add('--trunk', choices=TRUNKS, help='default: mini, and vgg16 with --data')
+    add('--backbone', choices=BACKBONES, help='default: mini, and vgg16 with --data')
     add(
         '--weights',
         metavar='FILE',
-        help="the real trunk's classifier (default: as prepare.py brought it)",
+        help="the real backbone's classifier (default: where prepare.py puts it)",
     )
     add(
         '--iterations',
-        type=whole(1),
+        type=integer(1),
         metavar='N',
         help='how long each FCN learns (default: by experiment and net)',
     )
     add('--quick', action='store_true', help='the smallest form, to try the code')
+    add(
+        '--rewrite',
+        action='store_true',
+        help='only write the pages again, from the records in the folder --out',
+    )
     add(
         '--runs',
         type=folder_for_caffe,
@@ -65,7 +72,7 @@ def parse(arguments=None):
     )
     add(
         '--gpu',
-        type=whole(-1),
+        type=integer(-1),
         metavar='ID',
         help='device; −1 is the CPU (default: the first GPU if there is one)',
     )
@@ -74,21 +81,22 @@ def parse(arguments=None):
         parser.error('--train-data goes with --data')
     args.names = list(EXPERIMENTS) if args.names == ['all'] else args.names
     if unknown := [name for name in args.names if name not in EXPERIMENTS]:
-        raise StudyError(
-            f"no experiment is named '{unknown[0]}'; they are {', '.join(EXPERIMENTS)}, or all"
+        raise FCNError(
+            f'{unknown[0]}: no such experiment; take one of {", ".join(EXPERIMENTS)}, or all'
         )
+    args.out = args.out or Path('out/experiments' if args.quick else 'results')
     return args
 
 
-def study(name, args, device):
-    """The Study of experiment `name` that the command line asks for."""
-    return Study(
+def settings_of(name: str, args: argparse.Namespace, device: str) -> Settings:
+    """Return the settings of experiment `name` that the command line asks for."""
+    return Settings(
         EXPERIMENTS[name],
-        args.trunk or ('vgg16' if args.data else 'mini'),
+        args.backbone or ('vgg16' if args.data else 'mini'),
         args.data,
         args.train_data,
         args.runs,
-        args.out or Path('out/experiments' if args.quick else 'results'),
+        args.out,
         args.quick,
         args.iterations,
         args.weights,
@@ -96,25 +104,28 @@ def study(name, args, device):
     )
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     if not args.names:
         width = max(map(len, EXPERIMENTS))
         for row in EXPERIMENTS.values():
-            print(f'{row.name:{width}}  {row.words} ({row.section})')
+            print(f'{row.name:{width}}  {row.about} ({row.section})')
+        return 0
+    if args.rewrite:
+        for name in args.names:
+            print(*pages.rewrite(args.out, name), sep='\n')
         return 0
     device, failed = choose_device(args.gpu), []
     for name in args.names:
         try:
-            asked = study(name, args, device)
-            importlib.import_module(f'experiments.{name}').run(asked)
+            print(study.run(settings_of(name, args, device)).read_text())
         except FCNError as error:
             if len(args.names) == 1:
                 raise
             print(f'{name}: {error}', file=sys.stderr)  # The others are still wanted.
             failed.append(name)
     if failed:
-        raise StudyError(f'{", ".join(failed)} of {len(args.names)} did not run')
+        raise FCNError(f'{", ".join(failed)} of {len(args.names)} did not run')
     return 0
 
 

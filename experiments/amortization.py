@@ -1,80 +1,86 @@
 """A whole image at once against patch by patch (section 3.1).
 
-The paper: where receptive fields overlap, computing once what patches would compute anew makes the forward pass of
-AlexNet over five times as fast for the 10×10 outputs of a 500×500 image, and its backward pass as much.
+In the paper, computing overlapping receptive fields once makes the forward pass of AlexNet over
+five times as fast for the 10×10 outputs of a 500×500 image, and its backward pass as well.
 """
 
-from benchmarks import amortization
-from benchmarks.clock import faster
+from typing import Any
 
-from .report import together
-from .study import StudyError, claims, table
+from benchmarks.amortization import (
+    BATCH,
+    NETS,
+    ROUNDS,
+    SIDE,
+    Amortization,
+    grid_against_patches,
+)
+from benchmarks.clock import is_faster
+from fcn.errors import FCNError
+from fcn.text import markdown_table
 
-NETS = {'ilsvrc-alexnet': 'AlexNet', 'ilsvrc-vgg16': 'VGG-16', 'ilsvrc-googlenet': 'GoogLeNet'}
-QUICK = {'mini-vgg': 'the miniature VGG'}
-TIMES = 5  # as fast, says the paper
-# Seconds on a GPU: a patch, forward and backward, and the whole image.
-PAPER = {'forward': (0.0012, 0.022), 'backward': (0.0024, 0.037)}
+from .claims import Claims, all_hold
+from .pages import Page
+from .paper import AMORTIZATION
+from .records import Figure
+from .study import Study
+
+TITLES = {
+    'ilsvrc-alexnet': 'AlexNet',
+    'ilsvrc-vgg16': 'VGG-16',
+    'ilsvrc-googlenet': 'GoogLeNet',
+    'mini-vgg': 'the miniature VGG',
+}
+FACTOR = 5  # times as fast, says the paper
 
 
-def run(study):
-    if study.data:
-        raise StudyError(
-            f'{study.name}: takes noise, not images, so that --data {study.data} would change nothing; '
-            'leave it out'
+def measure(study: Study) -> dict[str, Any]:
+    settings = study.settings
+    if settings.data:
+        raise FCNError(
+            f'{settings.name}: --data {settings.data} would change nothing, as it computes on '
+            'noise; leave it out'
         )
-    nets = QUICK if study.quick else NETS
-    found = {name: amortization.grid_against_patches(name, backward=True) for name in nets}
-    rows = [
-        (
-            words,
-            f'{values.side}×{values.side}',
-            what,
-            f'{values.whole:.3f}',
-            f'{values.patches:.2f}',
-            values.ratio,
-        )
-        for name, words in nets.items()
-        for what, values in found[name].items()
-    ]
-    rows += [
-        (
-            'AlexNet, the paper',
-            '10×10',
-            what,
-            f'{whole:.3f}',
-            f'{100 * patch:.2f}',
-            100 * patch / whole,
-        )
-        for what, (patch, whole) in PAPER.items()
-    ]
-    text = '\n\n'.join(
-        [
-            table(['net', 'outputs', 'pass', 'at once, s', 'as patches, s', 'ratio'], rows),
-            claims(said({words: found[name] for name, words in nets.items()})),
-            f'Images of 500×500 of noise, weights drawn. Both ways have turns in each of {amortization.ROUNDS} rounds '
-            'after a pass to warm up, and the median counts; a claim is undecided where rounds differ too much to say. '
-            f"Patches go {amortization.BATCH} at once. The paper's times are a GPU's.",
-        ]
-    )
-    study.report(
-        text,
-        {
-            name: {
-                what: values._asdict()
-                | dict(whole=values.whole, patches=values.patches, ratio=values.ratio)
-                for what, values in passes.items()
-            }
-            for name, passes in found.items()
-        },
-    )
-
-
-def said(found):
-    """{what the paper says: whether it is so, None if undecided}, of {net: {pass: Amortization}}."""
+    nets = ('mini-vgg',) if settings.quick else NETS
     return {
-        f'{net}: whole images are over five times as fast, forward and backward': together(
-            faster(values.wholes, values.by_patches, TIMES) for values in passes.values()
-        )
-        for net, passes in found.items()
+        name: {
+            what: values._asdict()
+            | dict(whole=values.whole, patches=values.patches, ratio=values.ratio)
+            for what, values in grid_against_patches(name, backward=True).items()
+        }
+        for name in nets
     }
+
+
+def check_claims(page: Page) -> Claims:
+    """Return whether the paper's claim holds for each net, forward and backward."""
+    return {
+        f'{TITLES[net]}: whole images are over five times as fast, forward and backward': all_hold(
+            is_faster(values['wholes'], values['by_patches'], FACTOR) for values in passes.values()
+        )
+        for net, passes in page.raw.items()
+    }
+
+
+def body(page: Page) -> str:
+    rows = []
+    for net, passes in page.raw.items():
+        for what, values in passes.items():
+            result = Amortization(values['side'], values['wholes'], values['by_patches'])
+            cells = f'{result.whole:.3f}', f'{result.patches:.2f}', result.ratio
+            rows.append((TITLES[net], f'{result.side}×{result.side}', what, *cells))
+    for what, (patch, whole) in AMORTIZATION.items():
+        cells = f'{whole:.3f}', f'{100 * patch:.2f}', 100 * patch / whole
+        rows.append(('AlexNet, the paper', '10×10', what, *cells))
+    head = ['net', 'outputs', 'pass', 'at once, s', 'as patches, s', 'ratio']
+    text = [
+        markdown_table(head, rows),
+        page.verdicts(check_claims),
+        f'Images of {SIDE}×{SIDE} of noise, weights drawn. Seconds are of one pass: the median of '
+        f'{ROUNDS} rounds after a pass to warm up, both ways in turns. A claim is undecided where '
+        f"rounds differ too much to say. Patches go {BATCH} at once. The paper has a GPU's.",
+    ]
+    return '\n\n'.join(text)
+
+
+def figures(page: Page) -> list[Figure]:
+    return []

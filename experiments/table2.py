@@ -1,16 +1,21 @@
-"""The skip architectures (section 4.2, Table 2, and what the text around it compares them with).
+"""The skip architectures (section 4.2, Table 2, and the text around it).
 
-The paper: learning all layers beats learning the last alone; each skip adds to the mean IU, the second little; the
-score of pool4 alone is poor, and a lower learning rate without a skip gains next to nothing. The figures of the nets
-that end at pool4 and pool3 are PAMI's.
+In the paper, learning all layers beats learning the last alone; each skip adds to the mean IU, the
+second little; the score of pool4 alone is poor, and a lower learning rate without a skip gains next
+to nothing. The figures of the nets that end at pool4 and pool3 are PAMI's.
 """
 
 from itertools import pairwise
+from typing import Any
 
-from fcn.metrics import METRICS
+from fcn.text import Cell, markdown_table
 
-from .report import HEADS, together
-from .study import claims, exceeds, table
+from .claims import Claims, Verdict, all_hold, exceeds
+from .pages import HEADS, Page
+from .paper import TABLE2
+from .records import Figure
+from .scoring import percent
+from .study import Study
 
 STAGES = {
     'fcn32s-fixed': 'FCN-32s-fixed',
@@ -23,91 +28,89 @@ OTHERS = {
     'fcn-pool3': 'pool3 alone',
     'fcn32s-lower-lr': 'FCN-32s, on at a lower rate',
 }
-LENGTH = 'Each stage goes on from the one before, so that a part of its gain is longer learning.'
+LENGTH = (
+    'Each stage goes on from the one before, so that a part of its gain is longer learning. '
+    'Iterations are those of a stage itself.'
+)
 LOWER = (
-    "The net that goes on at a lower rate is the paper's measure of that part, and a lower bound of it where "
-    'FCN-32s still learns.'
+    "The net that goes on at a lower rate is the paper's measure of that part, and a lower bound "
+    'of it where FCN-32s still learns.'
 )
 MINIATURE = (
-    "A likely cause of what single layers score here: the miniature's shapes are told by outlines some pixels "
-    'wide, which pool3 and pool4 see, and are small against a stride of 32; photographs want deeper layers.'
+    "A likely cause of what single layers score here: the miniature's shapes are told by outlines "
+    'some pixels wide, which pool3 and pool4 see, and are small against a stride of 32; '
+    'photographs need deeper layers.'
 )
-PAPER = {
-    'fcn32s-fixed': (83.0, 59.7, 45.4, 72.0),
-    'fcn32s': (89.1, 73.3, 59.4, 81.4),
-    'fcn16s': (90.0, 75.7, 62.4, 83.0),
-    'fcn8s': (90.3, 75.9, 62.7, 83.2),
-    'fcn-pool4': (78.7, 31.7, 22.4, 67.0),
-    'fcn-pool3': (70.9, 13.7, 9.2, 57.6),
-}
 
 
-def percent(found):
-    """The four metrics of the first label in percent."""
-    first = next(iter(found.values()))
-    return [100 * first[metric] for metric in METRICS]
+def measure(study: Study) -> dict[str, Any]:
+    """Return the four metrics of each net in percent, and the seconds an image took."""
+    nets = study.settings.nets((*STAGES, *OTHERS))
+    values, seconds = {}, {}
+    for kind, net in nets.items():
+        results, seconds[kind] = study.scoring.score(net, study.runs.train(net))
+        values[kind] = percent(next(iter(results.values())))
+    return dict(percent=values, seconds_per_image=seconds)
 
 
-def said(iu, noise=None):
-    """{what the paper says: whether it is so}, of {kind: mean IU in percent}, as far as the nets are there; None
-    for what hangs on a difference of no more than `noise` points."""
+def check_iu(iu: dict[str, float], noise: float | None = None) -> Claims:
+    """Return what the paper says, and whether it holds, of {kind: mean IU in percent}.
+
+    Only nets that are there are compared. A verdict is None if it depends on a difference of no
+    more than `noise` points.
+    """
     stages = [kind for kind in STAGES if kind in iu]
-    order = together(exceeds(iu[fine] - iu[coarse], noise) for coarse, fine in pairwise(stages))
-    found = {
-        f'The order of the stages by mean IU is {", ".join(STAGES[kind] for kind in stages)}': order
-    }
+    order = all_hold(exceeds(iu[fine] - iu[coarse], noise) for coarse, fine in pairwise(stages))
+    names = ', '.join(STAGES[kind] for kind in stages)
+    claims: dict[str, Verdict] = {f'The order of the stages by mean IU is {names}': order}
     first = iu['fcn16s'] - iu['fcn32s']
     if 'fcn8s' in iu:
         second = iu['fcn8s'] - iu['fcn16s']
-        found[f'The second skip adds less ({second:+.1f}) than the first ({first:+.1f})'] = exceeds(
-            first - second, noise
-        )
+        claim = f'The second skip adds less ({second:+.1f}) than the first ({first:+.1f})'
+        claims[claim] = exceeds(first - second, noise)
     if 'fcn-pool4' in iu:
-        found['Scores of pool4 alone are poorer than those of FCN-32s'] = exceeds(
-            iu['fcn32s'] - iu['fcn-pool4'], noise
+        difference = iu['fcn32s'] - iu['fcn-pool4']
+        claims['Scores of pool4 alone are poorer than those of FCN-32s'] = exceeds(
+            difference, noise
         )
     if 'fcn-pool3' in iu:
-        found['Those of pool3 alone are poorer still'] = exceeds(
-            iu['fcn-pool4'] - iu['fcn-pool3'], noise
-        )
+        difference = iu['fcn-pool4'] - iu['fcn-pool3']
+        claims['Those of pool3 alone are poorer still'] = exceeds(difference, noise)
     if 'fcn32s-lower-lr' in iu:
         gain = iu['fcn32s-lower-lr'] - iu['fcn32s']
-        found[
-            f'A lower rate without a skip gains less ({gain:+.1f}) than the skip ({first:+.1f})'
-        ] = exceeds(first - gain, noise)
-    return found
+        claim = f'A lower rate without a skip gains less ({gain:+.1f}) than the skip ({first:+.1f})'
+        claims[claim] = exceeds(first - gain, noise)
+    return claims
 
 
-def run(study):
-    values, seconds = {}, {}
-    nets, runs = study.nets((*STAGES, *OTHERS)), {}
-    for kind, net in nets.items():
-        runs[kind] = study.train(net)
-        found, seconds[kind] = study.score(net, runs[kind])
-        values[kind] = percent(found)
-    real = study.beside('googlenet') if study.trunk == 'mini' else None
-    head = ['', *HEADS, *(f'the paper: {metric}' for metric in HEADS)]
-    rows = [
-        ({**STAGES, **OTHERS}[kind], *found, *PAPER.get(kind, [None] * 4))
-        for kind, found in values.items()
-    ]
-    if real:  # Its own report names its iterations and their time.
-        head.append('[real images, GoogLeNet](table2-googlenet.md): mean IU')
-        rows = [
-            (*row, real['raw']['percent'].get(kind, [None] * 4)[2])
-            for kind, row in zip(values, rows, strict=True)
-        ]
-    noise = study.noise()
+def check_claims(page: Page) -> Claims:
+    values = page.raw['percent']
+    return check_iu({kind: figures[2] for kind, figures in values.items()}, page.noise)
+
+
+def body(page: Page) -> str:
+    values, real = page.raw['percent'], page.real
+    head = ['', 'iterations', *HEADS, *(f'the paper: {metric}' for metric in HEADS)]
+    head += [f'real images, GoogLeNet ({real.link}): mean IU', 'after iterations'] if real else []
+    rows = []
+    for kind, own in values.items():
+        title, iterations = (STAGES | OTHERS)[kind], page.iterations(page.net(kind))
+        row: list[Cell] = [title, iterations, *own, *TABLE2.get(kind, [None] * 4)]
+        if real:
+            scored = real.raw['percent'].get(kind)
+            row += [scored[2], real.iterations(real.net(kind))] if scored else [None, None]
+        rows.append(row)
     text = [
-        table(head, rows),
-        claims(said({kind: found[2] for kind, found in values.items()}, noise)),
+        markdown_table(head, rows),
+        page.verdicts(check_claims),
+        page.seeds(),
+        f'{LENGTH} {LOWER}' if 'fcn32s-lower-lr' in values else LENGTH,
+        MINIATURE if page.mini else '',
     ]
-    if noise is not None:
-        text.append(
-            f'Each net was trained once. Mean IU of FCN-32s differs by {noise:.1f} points between the seeds of '
-            '[balancing](balancing.md); what hangs on no more than that is undecided.'
-        )
-    text.append(f'{LENGTH} {LOWER}' if 'fcn32s-lower-lr' in values else LENGTH)
-    if study.trunk == 'mini':
-        text.append(MINIATURE)
-    study.report('\n\n'.join(text), dict(percent=values, paper=PAPER, seconds_per_image=seconds))
+    return '\n\n'.join(filter(None, text))
+
+
+def figures(page: Page) -> list[Figure]:
+    how = f'one seed, scored on {page.record.scored_on} images'
+    nets = {page.net(kind): values[2] for kind, values in page.raw['percent'].items()}
+    return [Figure(net, iu, page.iterations(net), how) for net, iu in nets.items()]

@@ -1,42 +1,47 @@
 """The best mean IU that prediction at a stride allows (CVPR, appendix A).
 
-The paper downsamples the truth and upsamples it again, and finds that a coarse labelling may still score well
-above the state of the art. It does not say by which interpolation: here by the nearest pixel both ways, and beside
-that as a net could do at best, each cell's most frequent class upsampled bilinearly.
+The paper downsamples the truth and upsamples it again, and finds that a coarse labelling may still
+score well above the state of the art. It does not say by which interpolation: here by the nearest
+pixel both ways, and as a net could do at best, by each cell's most frequent class upsampled
+bilinearly.
 """
 
-import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
-from tqdm import tqdm
 
-from fcn.data_layers import VOID
+from fcn.data_layers import VOID, SegDataset
+from fcn.data_layers.images import fill_nearest
 from fcn.metrics import METRICS, confusion, metrics
-from fcn.nets import find
+from fcn.text import markdown_table
 
-from .study import claims, table
+from .claims import Claims
+from .pages import Page
+from .paper import TABLE2, UPPER_BOUND
+from .records import Figure, is_record, read_record
+from .scoring import progress
+from .study import Study
 
-PAPER = {128: 50.9, 64: 73.3, 32: 86.1, 16: 92.8, 8: 96.4, 4: 98.5}
 LABELS = 736  # in the paper's seg11valid
-FCN8S = 62.7  # Table 2
 QUICK = 20  # images
 CLOSE = 2.0  # points within which a bound is the paper's
 WELL = 10.0  # points that are well above
-WAYS = {'nearest': 'nearest pixel', 'frequent': "a cell's most frequent class, bilinear"}
+METHODS = {'nearest': 'nearest pixel', 'frequent': "a cell's most frequent class, bilinear"}
 
 
-def filled(label):
-    """H×W classes with void given the class of the nearest pixel that has one; as it is if none has."""
-    void = label == VOID
-    if void.all() or not void.any():
-        return label
-    return label[tuple(distance_transform_edt(void, return_distances=False, return_indices=True))]
+def without_void(label: np.ndarray) -> np.ndarray:
+    """Return H×W classes with void given the class of the nearest pixel that has one.
+
+    A label that has none stays as it is.
+    """
+    return fill_nearest(label, label == VOID)
 
 
-def nearest(label, factor):
-    """The H×W label by every `factor`-th pixel, the middle of its cell, each in the place of its cell."""
+def nearest(label: np.ndarray, factor: int) -> np.ndarray:
+    """Return the H×W label by every `factor`-th pixel, the middle of its cell, each in the place of
+    its cell."""
     rows, columns = (
         np.minimum(np.arange(size) // factor * factor + factor // 2, size - 1)
         for size in label.shape
@@ -44,8 +49,9 @@ def nearest(label, factor):
     return label[np.ix_(rows, columns)]
 
 
-def frequent(label, factor):
-    """The H×W label by each cell's most frequent class, a cell being `factor`×`factor`, upsampled bilinearly."""
+def frequent(label: np.ndarray, factor: int) -> np.ndarray:
+    """Return the H×W label by each cell's most frequent class, a cell being `factor`×`factor`,
+    upsampled bilinearly."""
     height, width = label.shape
     tall, wide = -(-height // factor), -(-width // factor)
     classes = np.unique(label)
@@ -53,11 +59,11 @@ def frequent(label, factor):
     counts = np.stack(
         [(padded == value).reshape(tall, factor, wide, factor).sum((1, 3)) for value in classes]
     )
-    cells = np.argmax(counts, 0)
+    cells, size = np.argmax(counts, 0), (wide * factor, tall * factor)
     maps = [
         np.asarray(
             Image.fromarray((cells == index).astype(np.float32)).resize(
-                (wide * factor, tall * factor), Image.Resampling.BILINEAR
+                size, Image.Resampling.BILINEAR
             )
         )[:height, :width]
         for index in range(len(classes))
@@ -65,17 +71,20 @@ def frequent(label, factor):
     return classes[np.argmax(maps, 0)]
 
 
-def bounds(dataset, names, factors=PAPER):
-    """{method: {factor: mean IU in percent}} of the labels `names` of a data set."""
+def bounds(
+    dataset: SegDataset, names: Sequence[str], factors: Iterable[int] = UPPER_BOUND
+) -> dict[str, dict[int, float]]:
+    """Return {method: {factor: mean IU in percent}} of the labels `names` of a data set."""
+    factors = list(factors)
     classes = len(next(iter(dataset.labels.values())))
     matrices = {
         (method, factor): np.zeros((classes, classes), np.int64)
         for method in (nearest, frequent)
         for factor in factors
     }
-    for name in tqdm(names, desc='upperbound', unit='image', dynamic_ncols=True, disable=None):
+    for name in progress(names, 'upperbound'):
         truth = dataset.pair(name)[1]
-        whole = filled(truth)
+        whole = without_void(truth)
         if (whole == VOID).all():
             continue
         for (method, factor), matrix in matrices.items():
@@ -88,67 +97,98 @@ def bounds(dataset, names, factors=PAPER):
     }
 
 
-def run(study):
-    net = study.net('fcn32s')
-    dataset = study.dataset(net)
-    names = dataset.names[:QUICK] if study.quick else dataset.names
-    found = bounds(dataset, names)
-    head = ['downsampling factor', *WAYS.values(), 'the paper']
-    rows = [
-        (factor, found['nearest'][factor], found['frequent'][factor], paper)
-        for factor, paper in PAPER.items()
-    ]
-    if study.data is None and (real := study.beside('voc')):
-        head.append('[real images](upperbound-voc.md), nearest pixel')
-        rows = [(*row, real['raw']['mean_iu']['nearest'][str(row[0])]) for row in rows]
-    text = '\n\n'.join(
-        [
-            table(head, rows),
-            f'Mean IU in percent, over {images(len(names), study.source(net, "val").split, find(net).data)}, of the truth '
-            'downsampled and upsampled again; void takes the class of the nearest pixel before, and does not count after. '
-            'The paper does not say how it samples.',
-            claims(said(found, fcn8s(study), study.data is not None)),
-        ]
-    )
-    study.report(text, dict(mean_iu=found, paper=PAPER, images=len(names)))
+def measure(study: Study) -> dict[str, Any]:
+    net = study.settings.net('fcn32s')
+    dataset = study.sets.dataset(net)
+    names = dataset.names[:QUICK] if study.settings.quick else dataset.names
+    split = study.sets.source(net, 'val').split
+    return dict(mean_iu=bounds(dataset, names), images=len(names), split=split)
 
 
-def images(count, split, data):
-    """How many labels there are, and how many in the paper, in words."""
-    if data != 'voc':
+def count_labels(count: int, split: str, real: bool) -> str:
+    """Return how many labels there are, and how many in the paper."""
+    if not real:
         return f"{count} labels of the miniature's {split} (the paper: seg11valid's {LABELS})"
-    return (
-        f"{count} labels of {split}'s {LABELS} in the paper"
-        if count < LABELS
-        else f'the {count} labels of {split}'
-    )
+    if count < LABELS:
+        return f"{count} labels of {split}'s {LABELS} in the paper"
+    return f'the {count} labels of {split}'
 
 
-def fcn8s(study):
-    """The mean IU of FCN-8s in percent: the paper's, or of the miniature that of the report of table2; None without."""
-    if study.data:
-        return FCN8S
-    file = study.out / 'table2.json'
-    percent = json.loads(file.read_text())['raw']['percent'] if file.is_file() else {}
-    return percent['fcn8s'][METRICS.index('mean_iu')] if 'fcn8s' in percent else None
+def best_fcn8s(page: Page) -> tuple[float, str] | None:
+    """Return the mean IU in percent of an FCN-8s, and whose it is: the paper's, or the miniature's
+    on the page of table2; None without that."""
+    index = METRICS.index('mean_iu')
+    if not page.mini:
+        return TABLE2['fcn8s'][index], "the paper's FCN-8s"
+    file = page.folder / 'table2.json'
+    if not file.is_file() or not is_record(file):
+        return None
+    record = read_record(file)
+    if record.quick != page.quick or 'fcn8s' not in record.raw['percent']:
+        return None
+    run = record.runs.get(page.net('fcn8s'))
+    after = f' after {run.iterations} iterations' if run else ''
+    return record.raw['percent']['fcn8s'][index], f"the miniature's FCN-8s{after}"
 
 
-def said(found, best, real):
-    """{what the paper says: whether it is so}, of {method: {factor: mean IU}}.
+def check_bounds(
+    results: Mapping[str, Mapping[int, float]], best: tuple[float, str] | None, real: bool
+) -> Claims:
+    """Return what the paper says, and whether it holds, of {method: {factor: mean IU}}.
 
-    `best` is the mean IU of an FCN-8s, or None; only bounds of `real` images are compared with the paper's.
+    `best` is the mean IU of an FCN-8s and whose it is, or None. Only bounds of `real` images are
+    compared with the paper's.
     """
-    held = {}
-    for method, words in WAYS.items() if real else ():
-        factor = max(PAPER, key=lambda factor: abs(found[method][factor] - PAPER[factor]))
-        held[
-            f"Bounds ({words}) are within {CLOSE:g} points of the paper's (at the most "
-            f'{found[method][factor] - PAPER[factor]:+.1f}, at {factor})'
-        ] = all(abs(found[method][factor] - value) < CLOSE for factor, value in PAPER.items())
+    claims = {}
+    for method, title in METHODS.items() if real else ():
+        gaps = {factor: results[method][factor] - iu for factor, iu in UPPER_BOUND.items()}
+        factor = max(gaps, key=lambda factor: abs(gaps[factor]))
+        claim = (
+            f"Bounds ({title}) are within {CLOSE:g} points of the paper's (at most "
+            f'{gaps[factor]:+.1f}, at {factor})'
+        )
+        claims[claim] = all(abs(gap) < CLOSE for gap in gaps.values())
     if best is not None:
-        bound = found['nearest'][32]
-        held[
-            f"Prediction at stride 32 may score well above {'the paper' if real else 'the miniature'}'s FCN-8s, by "
-            f'{WELL:g} points or more ({bound:.1f} against {best:.1f})'
-        ] = bound >= best + WELL
-    return held
+        (value, whose), bound = best, results['nearest'][32]
+        claim = (
+            f'Prediction at stride 32 may score well above {whose}, by {WELL:g} points or more '
+            f'({bound:.1f} against {value:.1f})'
+        )
+        claims[claim] = bound >= value + WELL
+    return claims
+
+
+def check_claims(page: Page) -> Claims:
+    return check_bounds(by_factor(page), best_fcn8s(page), not page.mini)
+
+
+def by_factor(page: Page) -> dict[str, dict[int, float]]:
+    """Return {method: {factor: mean IU in percent}} of a page."""
+    return {
+        method: {int(factor): iu for factor, iu in values.items()}
+        for method, values in page.raw['mean_iu'].items()
+    }
+
+
+def body(page: Page) -> str:
+    results, real = by_factor(page), page.real
+    head = ['downsampling factor', *METHODS.values(), 'the paper']
+    head += [f'real images ({real.link}), nearest pixel'] if real else []
+    rows = []
+    for factor, paper in UPPER_BOUND.items():
+        row = [factor, *(results[method][factor] for method in METHODS), paper]
+        rows.append([*row, by_factor(real)['nearest'][factor]] if real else row)
+    labels = count_labels(page.raw['images'], page.raw['split'], not page.mini)
+    text = [
+        markdown_table(head, rows),
+        f'Mean IU in percent, over {labels}, of the truth downsampled and upsampled again. Void '
+        'takes the class of the nearest pixel before, and does not count after. Nothing is learned '
+        'here. The paper does not say how it samples.',
+        page.verdicts(check_claims),
+    ]
+    return '\n\n'.join(text)
+
+
+def figures(page: Page) -> list[Figure]:
+    """Return nothing: no net is scored."""
+    return []

@@ -1,78 +1,105 @@
-"""What the commands share: options, and how a user's mistake ends one."""
+"""What the commands share: options, progress bars, and how a user's mistake ends a command."""
 
 import argparse
 import contextlib
+import functools
 import importlib
+import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from tqdm import tqdm
 
 import fcn
 from fcn.errors import FCNError, FCNErrors
 from fcn.text import printable, shortened
 
-INT32 = 2**31 - 1  # the largest number of Caffe's solver files, and of its seeds' type less a bit
+INT32 = 2**31 - 1  # the largest number in Caffe's solver files
+OUT_OF_MEMORY = 'there is not enough memory; end other programs, or take smaller images'
 
 
-def run(main):
-    """Call `main` and exit with what it returns, with 2 and one line if the user must mend
-    something, or with 130 on Ctrl-C or SIGTERM."""
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Call `main` and exit with what it returns.
+
+    A mistake of the user's exits with 2 and one line, Ctrl-C and SIGTERM with 130.
+    """
     for stream in (sys.stdout, sys.stderr):  # What a terminal cannot show must not end us.
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')
-    sys.stderr = _Words(sys.stderr)
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # As Ctrl-C: what is half-written goes.
+    sys.stderr = _Messages(sys.stderr)
+    _show_log()
+    # As Ctrl-C: what is half-written is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = main()
     except KeyboardInterrupt:
         status = 130
     except (FCNError, OSError, MemoryError) as error:
-        program = Path(sys.argv[0])
-        name = program.name if program.stem != '__main__' else program.parent.name
-        for line in error.lines if isinstance(error, FCNErrors) else [error]:
-            words = (
-                str(line)
-                or 'there is not enough memory; end other programs, or take smaller images'
-            )
-            print(f'{name}: {shortened(printable(words))}', file=sys.stderr)
+        for line in error.lines if isinstance(error, FCNErrors) else [str(error)]:
+            message = shortened(printable(line or OUT_OF_MEMORY))
+            print(f'{program_name()}: {message}', file=sys.stderr)
         status = 2
     sys.exit(status)
 
 
-class _Words:
-    """A stream of words about the work, which must not end the work: the terminal that reads them may be gone."""
+def program_name() -> str:
+    """Return the name of the command as its user typed it: solve.py, surgery or fcn solve."""
+    program = Path(sys.argv[0])
+    return program.name if program.stem != '__main__' else program.parent.name
 
-    def __init__(self, stream):
+
+class _AboveTheBar(logging.Handler):
+    """Shows what the library reports on stderr, above the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = 'WARNING: ' if record.levelno >= logging.WARNING else ''
+        tqdm.write(f'{level}{printable(record.getMessage())}', file=sys.stderr)
+
+
+def _show_log() -> None:
+    log = logging.getLogger('fcn')
+    if not any(isinstance(handler, _AboveTheBar) for handler in log.handlers):
+        log.addHandler(_AboveTheBar())
+    log.setLevel(logging.INFO)
+
+
+class _Messages:
+    """Wraps stderr so that a closed terminal never ends the work."""
+
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def write(self, words):
+    def write(self, message: str) -> int:
         with contextlib.suppress(OSError):
-            return self._stream.write(words)
+            return self._stream.write(message)
+        return 0
 
-    def flush(self):
+    def flush(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.flush()
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads a command's arguments. --help shows `description` as it stands; a mistake is one line and exit code 2."""
+    """Reads a command's arguments: --help shows `description` as it stands, a mistake is one line
+    and exit code 2."""
 
-    def __init__(self, description=None, **options):
-        super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options
-        )
+    def __init__(self, description: str | None = None, **options: Any) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=description, formatter_class=formatter, **options)
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         given = sys.argv[1:] if args is None else list(args)
-        for option, value in zip(
-            ['', *given], given, strict=False
-        ):  # An empty one would mean a default.
+        # An empty argument would mean a default.
+        for option, value in zip(['', *given], given, strict=False):
             if value == '' or (value.startswith('--') and value.endswith('=')):
                 where = f' for {option}' if option.startswith('--') else ''
                 self.error(
@@ -81,20 +108,19 @@ class Parser(argparse.ArgumentParser):
                 )
         return super().parse_known_args(given, namespace)
 
-    def error(self, message):
-        self.exit(
-            2, f'{self.prog}: {shortened(printable(message))}; --help says what may be given\n'
-        )
+    def error(self, message: str) -> NoReturn:
+        message = shortened(printable(message))
+        self.exit(2, f'{self.prog}: {message}; --help says what may be given\n')
 
 
-def whole(least, most=INT32):
-    """The type of an argparse argument that is a whole number from `least` to `most`."""
+def integer(minimum: int, maximum: int = INT32) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number from `minimum` to `maximum`."""
 
-    def convert(text):
+    def convert(text: str) -> int:
         value = int(text)
-        if not least <= value <= most:
+        if not minimum <= value <= maximum:
             raise argparse.ArgumentTypeError(
-                f'{text[:40]} is not a whole number from {least} to {most}'
+                f'{text[:40]} is not a whole number from {minimum} to {maximum}'
             )
         return value
 
@@ -102,26 +128,25 @@ def whole(least, most=INT32):
     return convert
 
 
-def number(fits, words):
-    """The type of an argparse argument that is a number which `fits`, as `words` say."""
+def number(fits: Callable[[float], bool], condition: str) -> Callable[[str], float]:
+    """Return the type of an argument that is a number which `fits`, as `condition` says."""
 
-    def convert(text):
+    def convert(text: str) -> float:
         value = float(text)
         if not fits(value):
-            raise argparse.ArgumentTypeError(f'{text[:40]} is not {words}')
+            raise argparse.ArgumentTypeError(f'{text[:40]} is not {condition}')
         return value
 
     convert.__name__ = 'number'
     return convert
 
 
-positive = number(
-    lambda value: 1e-37 < value < 1e38, 'between 1e-37 and 1e38'
-)  # also in Caffe's single precision
+# Also in Caffe's single precision.
+positive = number(lambda value: 1e-37 < value < 1e38, 'between 1e-37 and 1e38')
 
 
-def folder_for_caffe(text):
-    """The Path of a folder whose name Caffe can be told."""
+def folder_for_caffe(text: str) -> Path:
+    """Return the Path of a folder whose name Caffe can be told."""
     try:
         os.path.realpath(text).encode()
     except UnicodeEncodeError as error:
@@ -131,24 +156,28 @@ def folder_for_caffe(text):
     return Path(text)
 
 
-def add_net_options(parser, weights, several=False):
+def add_net_options(parser: argparse.ArgumentParser, weights: str, several: bool = False) -> None:
     """Add --weights, described by `weights`, --gpu and --runs to an argparse parser."""
-    parser.add_argument(
-        '--weights', metavar='FILE', help=weights, action='append' if several else 'store'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('--weights', metavar='FILE', help=weights, action='append' if several else 'store')
+    add(
         '--gpu',
-        type=whole(-1),
+        type=integer(-1),
         metavar='ID',
         help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)',
     )
-    parser.add_argument(
+    add(
         '--runs',
         type=folder_for_caffe,
-        default='runs',
+        default=Path('runs'),
         metavar='DIR',
         help='where run folders lie (default: runs)',
     )
+
+
+def bar(title: str, unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """Return what wraps an iteration in a progress bar on stderr."""
+    return functools.partial(tqdm, desc=title, unit=unit, dynamic_ncols=True)
 
 
 COMMANDS = {
@@ -156,22 +185,24 @@ COMMANDS = {
     'score': 'measure mean IU on a data set',
     'infer': 'segment images',
     'prepare': 'fetch data sets and weights',
-    'net': "write a net's prototxts",
+    'net': "write a net's prototxts, or list the nets",
     'surgery': 'make starting weights; cast and rarefy nets',
     'convert': 'turn colour masks into label PNGs',
     'hha': 'encode depth images as HHA',
 }
 
 
-def main():
-    """The command `fcn`."""
+def main() -> NoReturn:
+    """Run the command `fcn`."""
     listing = '\n'.join(f'  fcn {name:<9} {about}' for name, about in COMMANDS.items())
     parser = Parser(
-        f'Fully convolutional networks on Caffe.\n\n{listing}\n\nfcn COMMAND --help says more.',
+        'Fully convolutional networks for semantic segmentation, on Caffe.\n\n'
+        f'{listing}\n\nfcn COMMAND --help says more.',
         prog='fcn',
+        usage='fcn [--version] COMMAND …',
     )
     parser.add_argument('--version', action='version', version=f'fcn {fcn.__version__}')
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=', '.join(COMMANDS))
-    args = parser.parse_args(sys.argv[1:2])
-    sys.argv[:2] = [f'fcn {args.command}']
-    run(lambda: importlib.import_module(f'fcn.commands.{args.command}').main())
+    name = parser.parse_args(sys.argv[1:2]).command
+    sys.argv[:2] = [f'fcn {name}']
+    run(lambda: importlib.import_module(f'fcn.commands.{name}').main())

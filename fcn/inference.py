@@ -1,93 +1,143 @@
-"""Scores a net on the images its data layer feeds (section 5)."""
+"""Runs a net forward: its scores and labels of an image, and its confusion on a data set."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from fcn.data_layers import DATASETS
-from fcn.engine import net_of, release_activations
+from fcn.engine import caffe, net_of, release_activations
 from fcn.errors import WeightsError
+from fcn.metrics import confusion
+from fcn.nets import NetConfig
 from fcn.surgery import transplant
 from fcn.text import few
 
-from .metrics import confusion
+log = logging.getLogger('fcn')
+
+Images = Mapping[str, np.ndarray]
 
 
-def load_net(spec, weights):
-    """The lean caffe.Net of a NetSpec, to test, with the weights of a caffemodel; WeightsError if some are missing."""
+def load_net(spec: 'caffe.NetSpec', weights: str) -> 'caffe.Net':
+    """Return the net of a NetSpec with the weights of a caffemodel, to test.
+
+    It gives back the memory of activations as it runs. Raises WeightsError if weights are missing.
+    """
     net = net_of(spec)
     report = transplant(net, weights)
     if report.missing:
         raise WeightsError(
             f'{weights}: has no weights for {few(report.missing)}; it is of another net'
         )
-    release_activations(net, compared(net))
+    if untrained := [
+        name
+        for name, blobs in net.params.items()
+        if name.startswith('score') and not any(blob.data.any() for blob in blobs)
+    ]:
+        log.warning(
+            '%s: the weights of %s are all zero, so every pixel is class 0; train the net first',
+            weights,
+            few(untrained),
+        )
+    release_activations(net, compared_blobs(net))
     return net
 
 
-def predict(scores):
-    """Labels of the highest scores along axis 1: N×C×… to N×…, uint8.
+def close_layers(net: 'caffe.Net') -> None:
+    """End what the Python layers of a net hold, such as a data layer's reading process.
 
-    The first of equal scores wins, as in argmax, but passes over each class's
-    contiguous plane are faster than argmax across the planes. WeightsError for scores
-    that are no finite numbers.
+    Caffe never frees a Python layer, so it must be told when its net is done with.
     """
-    best = scores.max(1)
+    for layer in net.layers:
+        if close := getattr(layer, 'close', None):
+            close()
+
+
+def check_scores(best: np.ndarray) -> None:
+    """Raise WeightsError unless all scores are finite numbers."""
     if not np.isfinite(best).all():
         raise WeightsError(
-            'the net scores what is not a number: its weights are too large, as of a training that '
+            'the net scores NaN or infinity: its weights are too large, as after a training that '
             'diverged; take earlier ones'
         )
+
+
+def predict(scores: np.ndarray) -> np.ndarray:
+    """Return the labels of the highest scores along axis 1: N×C×… to N×…, uint8.
+
+    The first of equal scores wins, as in argmax, but passes over each class's contiguous plane are
+    faster than argmax across the planes. Raises WeightsError for scores that are not finite.
+    """
+    best = scores.max(1)
+    check_scores(best)
     labels = np.zeros(best.shape, np.uint8)
     for index in range(scores.shape[1] - 1, -1, -1):
         np.putmask(labels, scores[:, index] == best, index)
     return labels
 
 
-def losses(net):
-    """The names of a net's losses, a layer and its top each."""
-    return [
-        name
-        for name, layer in net.layer_dict.items()
-        if layer.type in ('SoftmaxWithLoss', 'InfogainLoss')
-    ]
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Return the probabilities of scores, C×… float32, along axis 0."""
+    check_scores(scores.max(0))
+    exponentials = np.exp(scores - scores.max(0))
+    return exponentials / exponentials.sum(0)
 
 
-def compared(net):
-    """The blobs that a net's losses compare, scores and labels."""
-    return [blob for name in losses(net) for blob in net.bottom_names[name]]
+def loss_names(net: 'caffe.Net') -> list[str]:
+    """Return the names of a net's losses, each that of a layer and of its top."""
+    kinds = ('SoftmaxWithLoss', 'InfogainLoss')
+    return [name for name, layer in net.layer_dict.items() if layer.type in kinds]
 
 
-def evaluate(net, count, progress=iter, each=None):
-    """{label: confusion matrix} over `count` forward passes, and their mean loss.
+def compared_blobs(net: 'caffe.Net') -> list[str]:
+    """Return the blobs that a net's losses compare, scores and labels."""
+    return [blob for name in loss_names(net) for blob in net.bottom_names[name]]
 
-    `net` is a caffe.Net whose losses compare scores with labels. `progress` wraps the
-    iteration, and `each` is called with {label: classes predicted}, N×H×W uint8.
+
+def forward(net: 'caffe.Net', config: NetConfig, images: Images) -> dict[str, np.ndarray]:
+    """Return the scores of each label, C×H×W float32, of an image by a deploy net.
+
+    `images` holds the arrays of the config's inputs as data_layers.inputs reads them, all H×W.
+    The scores are the net's own memory, valid until it runs again.
     """
-    heads = [net.bottom_names[name] for name in losses(net)]
-    matrices, loss = {}, 0.0
+    inputs = DATASETS[config.data].inputs
+    for name, top in config.input_blobs.items():
+        blob = inputs[name].blob(images[name])
+        net.blobs[top].reshape(1, *blob.shape)
+        net.blobs[top].data[0] = blob
+    net.forward()
+    return {label: net.blobs[blob].data[0] for label, blob in config.score_blobs.items()}
+
+
+def segment(net: 'caffe.Net', config: NetConfig, images: Images) -> dict[str, np.ndarray]:
+    """Return the classes of each label, H×W uint8, of an image by a deploy net, as `forward`."""
+    scored = forward(net, config, images)
+    return {label: predict(scores[np.newaxis])[0] for label, scores in scored.items()}
+
+
+def evaluate(
+    net: 'caffe.Net',
+    count: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    each: Callable[[dict[str, np.ndarray]], None] | None = None,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Return {label: confusion matrix} over `count` forward passes, and their mean loss.
+
+    `net` is a net whose losses compare scores with labels. `progress` wraps the iteration, and
+    `each` is called with {label: predicted classes}, N×H×W uint8.
+    """
+    heads = [net.bottom_names[name] for name in loss_names(net)]
+    matrices: dict[str, np.ndarray] = {}
+    loss = 0.0
     for _ in progress(range(count)):
         net.forward()
         predicted = {}
         for scores, label in heads:
             predicted[label] = predict(net.blobs[scores].data)
-            matrix = confusion(net.blobs[label].data, predicted[label], net.blobs[scores].shape[1])
+            classes = net.blobs[scores].shape[1]
+            matrix = confusion(net.blobs[label].data, predicted[label], classes)
             matrices[label] = matrices.get(label, 0) + matrix
-        loss += sum(float(net.blobs[name].data) for name in losses(net))
+        loss += sum(float(net.blobs[name].data) for name in loss_names(net))
         if each:
             each(predicted)
     return matrices, loss / count
-
-
-def segment(net, config, images):
-    """{label: H×W uint8 classes} of an image, by the deploy net of a config of nets.NETS.
-
-    `images` maps the config's inputs to arrays as their data_layers.inputs read them, all H×W.
-    """
-    dataset = DATASETS[config.data]
-    for name, top in config.input_blobs.items():
-        blob = dataset.inputs[name].blob(images[name])
-        net.blobs[top].reshape(1, *blob.shape)
-        net.blobs[top].data[0] = blob
-    net.forward()
-    return {
-        label: predict(net.blobs[scores].data)[0] for label, scores in config.score_blobs.items()
-    }

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and users' files that are read in bounded memory."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,20 @@ def check_writable(path: str | Path) -> None:
         raise FCNError(f'{path}: there is no folder {path.parent} to write it to; make it')
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise FCNError(f'{path}: no permission to write to {path.parent}; name another folder')
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path` if it is not there.
+
+    Raises FCNError, which names its full path, if it cannot be made or written to.
+    """
+    full = os.path.abspath(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FCNError(f'{full}: cannot be made ({error.strerror}); name another folder') from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise FCNError(f'{full}: no permission to write there; name another folder')
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,15 +100,26 @@ def lock_folder(
 ) -> Iterator[None]:
     """Hold the folder `path`, made if it is not there, for this process alone.
 
-    The lock is one of the operating system (flock) on the file `.lock` in the folder, so that it
-    ends with the process, however that ends. The file stays: if it were removed, two processes
-    could each hold a file of that name. Raises `error`, which ends on `fix`, if another process
-    holds the folder; OSError if the folder cannot be made or written.
+    The lock is one of the operating system (flock), on the file `.lock` in the folder: it ends with
+    the process, however that ends. (A network's file system locks no folder.) Raises `error`, whose
+    message ends on `fix`, if another process holds the folder, and OSError if the folder cannot be
+    made or written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    with (path / '.lock').open('w') as lock:
+    file = path / '.lock'
+    with contextlib.ExitStack() as stack:
+        held = False
+        while not held:
+            lock = stack.enter_context(file.open('w'))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as busy:
+                raise error(f'{path}: another process is at work there; {fix}') from busy
+            # The last holder may have removed the file between the two lines.
+            with contextlib.suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(lock.fileno()), file.stat())
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise error(f'{path}: another process is at work there; {fix}') from busy
-        yield
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()

@@ -1,5 +1,6 @@
 """How much memory there is, known before a library is asked to take it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 SHARE = 0.8  # of the free memory that is worth taking
@@ -7,13 +8,14 @@ _CGROUPS = Path('/sys/fs/cgroup')
 _UNKNOWN = 2**31
 
 
-def free_memory(device='cpu'):
-    """Bytes that can be allocated: without swapping, as Linux estimates them and the control groups allow, or on the
-    GPU that Caffe computes on."""
+def free_memory(device: str = 'cpu') -> int:
+    """Return the bytes that can be allocated on a device, as engine.choose_device names it.
+
+    On the CPU: without swapping, as Linux estimates them and as the control groups allow.
+    """
     if device != 'cpu':
-        from caffe import (
-            _cuda,  # Only an engine for GPUs has it, and readers of data load no engine.
-        )
+        # Only an engine for GPUs has it, and readers of data load no engine.
+        from caffe import _cuda
 
         used, total = _cuda.memory()
         return total - used
@@ -21,11 +23,13 @@ def free_memory(device='cpu'):
     for line in Path('/proc/meminfo').read_text().splitlines():
         if line.startswith('MemAvailable'):
             free = [1024 * int(line.split()[1])]
-    return min(free + [room for folder in _own_cgroups() if (room := _room(folder)) is not None])
+    limits = [_left(folder) for folder in _own_cgroups()]
+    return min(free + [left for left in limits if left is not None])
 
 
-def _own_cgroups():
-    """The folders of this process's control groups and of all above them, in both versions' layouts."""
+def _own_cgroups() -> Iterator[Path]:
+    """Yield the folders of this process's control groups and of all above them, in the layouts of
+    both versions."""
     try:
         lines = Path('/proc/self/cgroup').read_text().splitlines()
     except OSError:
@@ -36,24 +40,23 @@ def _own_cgroups():
             continue
         top = _CGROUPS / 'memory' if controllers else _CGROUPS
         folder = top / path.lstrip('/')
-        yield from {
-            top,
-            folder,
-            *(parent for parent in folder.parents if parent.is_relative_to(top)),
-        }
+        parents = (parent for parent in folder.parents if parent.is_relative_to(top))
+        yield from {top, folder, *parents}
 
 
-def _room(folder):
-    """Bytes that a control group may still take, its page cache counted as free; None if it has no limit."""
-    for limit, used in (
+def _left(folder: Path) -> int | None:
+    """Return the bytes that a control group may still take, its page cache counted as free; None if
+    it has no limit."""
+    for limit, usage in (
         ('memory.max', 'memory.current'),
         ('memory.limit_in_bytes', 'memory.usage_in_bytes'),
     ):
         try:
-            most, taken = int((folder / limit).read_text()), int((folder / used).read_text())
-            words = dict(line.split() for line in (folder / 'memory.stat').read_text().splitlines())
+            maximum, used = (int((folder / name).read_text()) for name in (limit, usage))
+            lines = (folder / 'memory.stat').read_text().splitlines()
+            stat = dict(line.split() for line in lines)
         except (OSError, ValueError):  # not there, or 'max'
             continue
-        cache = sum(int(words.get(f'{kind}_file', 0)) for kind in ('inactive', 'active'))
-        return max(0, most - max(0, taken - cache))
+        cache = sum(int(stat.get(f'{kind}_file', 0)) for kind in ('inactive', 'active'))
+        return max(0, maximum - max(0, used - cache))
     return None

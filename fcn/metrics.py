@@ -1,32 +1,38 @@
 """The four metrics of section 5, from a confusion matrix of pixel counts."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu')
 
 
-def confusion(truth, prediction, classes):
-    """classes×classes int64 counts, rows true and columns predicted, of two integer
-    arrays of one shape. Pixels whose truth is no class (255, void) do not count."""
+def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
+    """Count pixels: classes×classes int64, rows true and columns predicted.
+
+    `truth` and `prediction` are integer arrays of one shape. Pixels whose truth is no class (255,
+    void) do not count.
+    """
     truth = truth.ravel().astype(np.int64)
     known = (truth >= 0) & (truth < classes)
     cells = truth[known] * classes + prediction.ravel()[known]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def class_iou(matrix):
-    """Intersection over union of each class; NaN for one neither true nor predicted anywhere."""
+def class_iou(matrix: np.ndarray) -> np.ndarray:
+    """Return each class's intersection over union, a fraction; NaN for a class that is neither true
+    nor predicted anywhere."""
     hits = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - hits
     return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
 
 
-def metrics(matrix, drop_absent=False):
-    """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, as fractions.
+def metrics(matrix: np.ndarray, drop_absent: bool = False) -> dict[str, float]:
+    """Return pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, as fractions.
 
-    A class absent from the truth has no accuracy and leaves that mean. It stays in
-    the mean IU, with 0, once it is predicted, unless such classes are dropped, as is the
-    custom for SIFT Flow. NaN where no pixel counts.
+    A class absent from the truth has no accuracy and leaves that mean. It stays in the mean IU,
+    with 0, once it is predicted, unless such classes are dropped, as is the custom for SIFT Flow.
+    NaN where no pixel counts.
     """
     hits, truth = np.diag(matrix), matrix.sum(1)
     total, present = truth.sum(), truth > 0
@@ -41,13 +47,13 @@ def metrics(matrix, drop_absent=False):
     }
 
 
-def or_none(values):
-    """{name: number} with None for what is not a number, which JSON has no word for."""
+def or_none(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Replace NaN by None, for JSON."""
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def format_metrics(values):
-    """The four metrics in percent, on one line."""
+def format_metrics(values: Mapping[str, float]) -> str:
+    """Return the four metrics in percent, on one line."""
     if np.isnan(values['pixel_accuracy']):
         return 'no pixel of the truth has a class'
     return '   '.join(
@@ -55,15 +61,10 @@ def format_metrics(values):
     )
 
 
-def format_results(results):
-    """{label: metrics} on one line: all of the first label's, the pixel accuracy of others."""
+def format_results(results: Mapping[str, Mapping[str, float]]) -> str:
+    """Return {label: metrics} on one line: all of the first label's, the others' pixel accuracy."""
     (_, first), *others = results.items()
-    return '   '.join(
-        [
-            format_metrics(first),
-            *(
-                f'{label} pixel accuracy {100 * values["pixel_accuracy"]:.1f}'
-                for label, values in others
-            ),
-        ]
-    )
+    accuracies = [
+        f'{label} pixel accuracy {100 * values["pixel_accuracy"]:.1f}' for label, values in others
+    ]
+    return '   '.join([format_metrics(first), *accuracies])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fcn.data_layers import DATASETS
 from fcn.errors import FCNError
-from fcn.io import write_text
+from fcn.io import make_folder, write_text
 from fcn.nets import NETS, deploy_net, find, train_net
 from fcn.solvers.recipes import solver_prototxt
 
@@ -12,15 +12,17 @@ from fcn.solvers.recipes import solver_prototxt
 def prototxts(name: str, folder: str | None = None) -> dict[str, str]:
     """Return the text of each file of net `name`, by file name.
 
-    The nets to train and to validate are named by the phases of their data set, train and val or
-    trainval and test. The solver names them in `folder`, by default nets/NAME, relative to where
-    Caffe is started. A net that is fetched and never trained has only deploy.prototxt.
+    The nets to train and to validate are named after the phases of their data set, train and val or
+    trainval and test. The solver's prototxt names the net to train in `folder`, by default
+    nets/NAME, relative to where Caffe is started. A net that is fetched and never trained has only
+    deploy.prototxt. Raises FCNError for a name that is not in the table.
     """
     config = find(name)
     dataset = DATASETS[config.data]
     specs = {'deploy': deploy_net(config)}
     if config.max_iter:
         for phase, source in zip(dataset.phases, (dataset.train, dataset.val), strict=True):
+            assert source is not None  # as every net that is trained has
             specs[phase] = train_net(config, source)
     texts = {
         f'{phase}.prototxt': f'name: "{name}"\n{spec.to_proto()}' for phase, spec in specs.items()
@@ -32,13 +34,15 @@ def prototxts(name: str, folder: str | None = None) -> dict[str, str]:
 
 
 def write_prototxts(name: str, folder: Path, shown_as: str | None = None) -> list[Path]:
-    """Write the files of net `name` to `folder` and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for file, text in prototxts(name, shown_as).items():
+    """Write the files of net `name` to `folder` and return their paths.
+
+    The solver's prototxt names the folder as `shown_as`, by default nets/NAME.
+    """
+    texts = prototxts(name, shown_as)
+    make_folder(folder)
+    for file, text in texts.items():
         write_text(folder / file, text)
-        files.append(folder / file)
-    return files
+    return [folder / file for file in texts]
 
 
 def write_net(script: str) -> None:
@@ -49,7 +53,8 @@ def write_net(script: str) -> None:
         folder = Path(script).resolve().parent
         if folder.name not in NETS:
             raise FCNError(
-                f"{script}: nets/table.py has no row for '{folder.name}'; add one, or rename the folder"
+                f"{script}: nets/table.py has no row for '{folder.name}'; add one, or rename "
+                'the folder'
             )
         for file in write_prototxts(folder.name, folder):
             print(file)

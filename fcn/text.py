@@ -1,13 +1,13 @@
 """Text for people: short lists, safe file names, sizes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def few(names: Iterable[object], maximum: int = 6) -> str:
     """Return the names in one line, only the first of them if there are more than `maximum`."""
-    names = list(map(str, names))
-    more = f' and {len(names) - maximum} more' if len(names) > maximum else ''
-    return ', '.join(names[:maximum]) + more
+    texts = list(map(str, names))
+    more = f' and {len(texts) - maximum} more' if len(texts) > maximum else ''
+    return ', '.join(texts[:maximum]) + more
 
 
 def printable(text: object) -> str:
@@ -25,3 +25,18 @@ def shortened(text: str, maximum: int = 900) -> str:
 def gigabytes(count: float) -> str:
     """Return a number of bytes as text, in gigabytes."""
     return f'{count / 1e9:.1f} GB' if count < 1e10 else f'{count / 1e9:,.0f} GB'
+
+
+Cell = str | int | float | None
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a table in Markdown. Floats get one decimal, None a dash."""
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join(f'| {" | ".join(map(_cell, line))} |' for line in lines)
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return '–'
+    return f'{value:.1f}' if isinstance(value, float) else str(value)

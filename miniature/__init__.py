@@ -1,1 +1,1 @@
-"""The paper in miniature: data sets drawn by code, and `python -m miniature` to learn one."""
+"""The paper in miniature: data sets drawn by code, and `python -m miniature`, which learns one."""

@@ -2,37 +2,40 @@
 
     python -m miniature
 
-Draws a data set, trains a small VGG to classify single shapes, casts it to an FCN and
-trains that at strides 32, 16 and 8, each from the last, by the code that trains the
-paper's nets. Prints a table like the paper's Table 2 and draws its Figure 4.
+Draws a data set, trains a small VGG to classify single shapes, casts it to an FCN and trains that
+at strides 32, 16 and 8, each from the last, by the code that trains the paper's nets. Prints a
+table like the paper's Table 2 and draws its Figure 4.
 """
 
+import argparse
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fcn.cli import Parser, run
-from fcn.commands import infer, score, solve
-from fcn.data_layers import DATASETS, Mini
-from fcn.inference import load_net, segment
+import numpy as np
+
+import fcn
+from experiments.paper import TABLE2
+from fcn.cli import Parser, bar, run
+from fcn.data_layers import DATASETS, Mini, evenly_spread
 from fcn.metrics import METRICS
-from fcn.nets import deploy_net, find
-from fcn.solvers import Run
+from fcn.nets import find
+from fcn.progress import TrainingBar
+from fcn.training import TrainingResult
 from fcn.visualize import curves, grid
 
 from .generate import generate
-from .shapes import CLASSES
 
+CLASSIFIER = 'mini-vgg'
 STAGES = {'FCN-32s': 'mini-fcn32s', 'FCN-16s': 'mini-fcn16s', 'FCN-8s': 'mini-fcn8s'}
-PAPER = {
-    'FCN-32s': (89.1, 73.3, 59.4, 81.4),
-    'FCN-16s': (90.0, 75.7, 62.4, 83.0),
-    'FCN-8s': (90.3, 75.9, 62.7, 83.2),
-}  # Table 2, on PASCAL VOC
+KINDS = {'FCN-32s': 'fcn32s', 'FCN-16s': 'fcn16s', 'FCN-8s': 'fcn8s'}  # in the paper's Table 2
+QUICK = 10  # --quick learns for so many times fewer iterations
 SHOWN = 4
+CPU = -1
 
 
-def parse(arguments=None):
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(__doc__, prog='python -m miniature')
     add = parser.add_argument
     add(
@@ -64,87 +67,81 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
-def train(args):
-    """Train every stage that is not done; False if interrupted."""
-    for name in ('mini-vgg', *STAGES.values()):
-        arguments = [name, '--data', str(args.data), '--runs', str(args.runs), '--gpu', '-1']
-        if args.quick:
-            arguments += ['--iterations', str(find(name).max_iter // 10)]
-        # A few validations draw the curve; the table is of the whole set.
-        iterations = find(name).max_iter // (10 if args.quick else 1)
-        arguments += ['--val-every', str(iterations // 4), '--val-images', '80']
-        if solve.main(arguments):
-            return False
-    return True
-
-
-def segment_all(dataset, runs):
-    """{stage: list of labels} of every image of `dataset`, and {stage: metrics}."""
-    labels, values = {}, {}
-    for stage, name in STAGES.items():
-        net = load_net(deploy_net(find(name)), Run(runs / name).weights())
-        labels[stage] = [
-            segment(net, find(name), {'data': dataset.image(example)})['label']
-            for example in dataset.names
-        ]
-        values[stage] = score.score_labels(
-            map(dataset.label, dataset.names), labels[stage], len(CLASSES)
+def train(name: str, args: argparse.Namespace) -> TrainingResult:
+    """Train a net that is not trained yet, and say what came of it."""
+    max_iter = find(name).max_iter
+    assert max_iter
+    iterations = max_iter // QUICK if args.quick else max_iter
+    with TrainingBar(name) as progress:
+        result = fcn.train(
+            name,
+            data=args.data,
+            iterations=iterations,
+            runs=args.runs,
+            # A few validations draw the curve; the table is of the whole set.
+            val_every=iterations // 4,
+            val_images=80,
+            gpu=CPU,
+            progress=progress,
         )
-    return labels, values
+    print(result)
+    return result
 
 
-def table(values):
-    """The four metrics of each stage in percent, and the paper's own beside them."""
+def table(evaluations: Mapping[str, fcn.Evaluation], iterations: Mapping[str, int]) -> str:
+    """Return the four metrics of each stage in percent, after how many iterations, and the paper's
+    own."""
+    heads = ('pixel acc.', 'mean acc.', 'mean IU', 'f.w. IU')
     lines = [
         '',
-        f'{"":9}{"pixel acc.":>11}{"mean acc.":>11}{"mean IU":>9}{"f.w. IU":>9}'
-        f'      Table 2 of the paper (PASCAL VOC)',
+        f'{"":9}{"iterations":>11}{"".join(f"{head:>11}" for head in heads)}'
+        '      Table 2 of the paper (PASCAL VOC)',
     ]
-    for stage, found in values.items():
-        ours = [100 * found[metric] for metric in METRICS]
-        lines.append(
-            f'{stage:9}{ours[0]:11.1f}{ours[1]:11.1f}{ours[2]:9.1f}{ours[3]:9.1f}'
-            + '      '
-            + ''.join(f'{figure:7.1f}' for figure in PAPER[stage])
-        )
+    for stage, evaluation in evaluations.items():
+        ours = ''.join(f'{100 * evaluation.metrics[metric]:11.1f}' for metric in METRICS)
+        paper = ''.join(f'{figure:7.1f}' for figure in TABLE2[KINDS[stage]])
+        lines.append(f'{stage:9}{iterations[stage]:11}{ours}      {paper}')
     return '\n'.join([*lines, ''])
 
 
-def draw(args, dataset, labels):
-    """Write the pictures and return their paths."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    step = max(1, len(dataset.names) // SHOWN)
-    shown = range(0, len(dataset.names), step)[:SHOWN]
-    rows, files = [], [args.out / 'figure4.png', args.out / 'curves.png']
-    for index in shown:
-        image, truth = dataset.pair(dataset.names[index])
-        rows.append((image, {stage: found[index] for stage, found in labels.items()}, truth))
-        files.append(args.out / f'{dataset.names[index]}_overlay.jpg')
-        infer.overlay(image, labels['FCN-8s'][index], CLASSES).save(files[-1], quality=92)
+def draw(out: Path, dataset: Mini, results: Mapping[str, TrainingResult]) -> list[Path]:
+    """Write the pictures, and return their paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    segmenters = {stage: result.load(gpu=CPU) for stage, result in results.items()}
+    rows: list[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]] = []
+    files = [out / 'figure4.png', out / 'curves.png']
+    for name in evenly_spread(dataset.names, SHOWN):
+        image, truth = dataset.pair(name)
+        segmented = {stage: segmenter(image) for stage, segmenter in segmenters.items()}
+        rows.append((image, {stage: found.labels for stage, found in segmented.items()}, truth))
+        files.append(out / f'{name}_overlay.jpg')
+        segmented['FCN-8s'].overlay().save(files[-1], quality=92)
     grid(files[0], rows, DATASETS['mini'])
-    curves(
-        files[1], {stage: Run(args.runs / name).learning_curve() for stage, name in STAGES.items()}
-    )
+    curves(files[1], {stage: result.learning_curve() for stage, result in results.items()})
     return files
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     began = time.monotonic()
-    generate(
-        args.data, *((80, 40) if args.quick else (800, 200)), objects=400 if args.quick else 4000
-    )
-    if not train(args):
-        return 130
-    dataset = Mini(args.data, 'val')
-    labels, values = segment_all(dataset, args.runs)
-    print(table(values))
-    print(
-        'The pictures are',
-        *(f'  {os.path.relpath(file)}' for file in draw(args, dataset, labels)),
-        sep='\n',
-    )
-    print(f'{time.monotonic() - began:.0f} s')
+    images = (80, 40) if args.quick else (800, 200)
+    generate(args.data, *images, objects=400 if args.quick else 4000)
+    results = {}
+    for stage, name in {'classifier': CLASSIFIER, **STAGES}.items():
+        results[stage] = train(name, args)
+        if results[stage].interrupted:
+            return 130
+    del results['classifier']
+    evaluations = {
+        stage: fcn.evaluate(
+            result.folder, args.data, 'val', gpu=CPU, progress=bar(f'score {stage}', 'image')
+        )
+        for stage, result in results.items()
+    }
+    print(table(evaluations, {stage: result.iteration for stage, result in results.items()}))
+    pictures = draw(args.out, Mini(args.data, 'val'), results)
+    print('The pictures are', *(f'  {os.path.relpath(file)}' for file in pictures), sep='\n')
+    print(f'All of it took {time.monotonic() - began:.0f} s.')
     return 0
 
 

@@ -1,14 +1,15 @@
 """The scenes of the miniature, drawn by code.
 
-Textured shapes of six classes lie over cluttered backgrounds and over one another. Colour says nothing
-about the class, texture something, shape everything. Thin parts (rings, arms, bars) are finer than a
-stride of 32 or 16 pixels, so that a net with finer strides has something to gain.
+Textured shapes of six classes lie over cluttered backgrounds and over one another. Colour says
+nothing about the class, texture something, shape everything. Thin parts (rings, arms, bars) are
+finer than a stride of 32 or 16 pixels, so that a net with finer strides has something to gain.
 
-A shape is a signed distance in pixels, negative inside: one array gives the antialiased picture, the
-crisp label, the void band around it and its shadow.
+A shape is a signed distance in pixels, negative inside: one array gives the antialiased picture,
+the crisp label, the void band around it and its shadow.
 """
 
 import colorsys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +17,16 @@ from PIL import Image
 
 from fcn.data_layers import VOID, Mini
 
+from .placing import place_apart
+
 CLASSES = Mini.labels['label']
 SPLITS = ('train', 'val')
 VOID_BAND = 0.75  # pixels each side of an outline: the thinnest that leaves no two labels touching
 SHADOW = 4  # pixels it reaches beyond a shape
 
-# Extent in pixels, across, of the smallest object of a class; the largest is the same for all.
-SMALLEST = {'disc': 20, 'ring': 40, 'square': 20, 'triangle': 30, 'star': 44, 'bar': 48}
-LARGEST = 96
+# The minimum extent of an object of a class, in pixels across; the maximum is the same for all.
+MIN_EXTENT = {'disc': 20, 'ring': 40, 'square': 20, 'triangle': 30, 'star': 44, 'bar': 48}
+MAX_EXTENT = 96
 
 # A class wears its own texture more often than not, a distractor any.
 TEXTURES = {
@@ -37,6 +40,17 @@ TEXTURES = {
 OWN_TEXTURE = 0.9
 
 
+Window = tuple[slice, slice]  # rows and columns of a picture
+
+
+class Placed(NamedTuple):
+    """An object of class `name` and half extent `r` pixels around `centre`, (row, column)."""
+
+    name: str
+    r: float
+    centre: np.ndarray
+
+
 class Scene(NamedTuple):
     """One example: `image` H×W×3 uint8 RGB, `label` H×W uint8 in {0..6, 255}."""
 
@@ -47,14 +61,14 @@ class Scene(NamedTuple):
 # Shapes: signed distances of the points (u, v) to an outline around the origin, in pixels.
 
 
-def box(u, v, half_width, half_height):
-    """Distance to an upright rectangle."""
+def box(u: np.ndarray, v: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
+    """Return the distance to an upright rectangle."""
     x, y = np.abs(u) - half_width, np.abs(v) - half_height
     return np.hypot(np.maximum(x, 0), np.maximum(y, 0)) + np.minimum(np.maximum(x, y), 0)
 
 
-def star(u, v, points, outer, inner):
-    """Distance to a star whose tips and notches lie at the radii `outer` and `inner`."""
+def star(u: np.ndarray, v: np.ndarray, points: int, outer: float, inner: float) -> np.ndarray:
+    """Return the distance to a star whose tips and notches lie at the radii `outer` and `inner`."""
     sector = 2 * np.pi / points
     radius, angle = np.hypot(u, v), np.arctan2(v, u)
     angle = np.abs(angle - sector * np.round(angle / sector))  # all edges fold onto one
@@ -65,8 +79,8 @@ def star(u, v, points, outer, inner):
     return outside * np.hypot(x - along * edge_x, y - along * edge_y)
 
 
-def blob(u, v, r, rng):
-    """Near the distance to a closed wavy curve of radius about `r`."""
+def blob(u: np.ndarray, v: np.ndarray, r: float, rng: np.random.Generator) -> np.ndarray:
+    """Return about the distance to a closed wavy curve of radius about `r`."""
     angle, radius = np.arctan2(v, u), np.hypot(u, v)
     wave = sum(
         rng.uniform(0.05, 0.3) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
@@ -75,8 +89,13 @@ def blob(u, v, r, rng):
     return 0.8 * (radius - r * (1 + wave))
 
 
-def shape(name, u, v, r, rng):
-    """Distance to an object of class `name` of extent 2`r`; `rng` draws its proportions."""
+def shape(
+    name: str, u: np.ndarray, v: np.ndarray, r: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the distance to an object of class `name` of extent 2`r`.
+
+    `rng` draws its proportions. Raises ValueError for a name that is no shape's.
+    """
     if name == 'disc':
         return np.hypot(u, v) - r
     if name == 'ring':
@@ -90,14 +109,14 @@ def shape(name, u, v, r, rng):
         return star(u, v, 5, r, r * rng.uniform(0.36, 0.46))
     if name == 'bar':
         return box(u, v, r, max(3.0, r * rng.uniform(0.14, 0.2)))
-    raise ValueError(f'no shape is called {name!r}')
+    raise ValueError(f'{name}: no such shape')
 
 
 # Textures: patterns over the same points, from 0 for one colour to 1 for another.
 
 
-def _steep(wave, slope=3):
-    """A wave around zero made a pattern of two tones with soft edges."""
+def _steep(wave: np.ndarray, slope: float = 3) -> np.ndarray:
+    """Return a wave around zero as a pattern of two tones with soft edges."""
     return np.clip(0.5 + slope / 2 * wave, 0, 1)
 
 
@@ -113,15 +132,19 @@ PATTERNS = {  # of the phases along u and v
 }
 
 
-def texture(name, u, v, rng):
-    """Pattern `name` (any if None) at the points (u, v); all average 0.5, lest brightness tell them apart."""
+def texture(name: str | None, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the pattern `name` (any if None) at the points (u, v).
+
+    Each averages 0.5, so that brightness does not tell them apart.
+    """
     phase = 2 * np.pi / rng.uniform(4.5, 9)  # period in pixels
     pattern = PATTERNS[name or rng.choice(list(PATTERNS))](phase * u, phase * v, rng)
     return pattern - pattern.mean() + 0.5
 
 
-def colours(rng, contrast, saturation):
-    """A dark and a light RGB colour in [0, 1] of random hues, about `contrast` apart in brightness."""
+def colours(rng: np.random.Generator, contrast: float, saturation: float) -> list[np.ndarray]:
+    """Return a dark and a light RGB colour in [0, 1] of random hues, about `contrast` apart in
+    brightness."""
     middle = rng.uniform(0.4, 0.6)
     tints = [
         np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, saturation), 1))
@@ -135,33 +158,42 @@ def colours(rng, contrast, saturation):
     ]
 
 
-def mixed(pair, pattern):
-    """The colours of `pair` in the proportions of `pattern` H×W, as H×W×3."""
+def mixed(pair: Sequence[np.ndarray], pattern: np.ndarray) -> np.ndarray:
+    """Return the colours of `pair` in the proportions of `pattern` H×W, as H×W×3."""
     return pair[0] + pattern[..., None] * (pair[1] - pair[0])
 
 
 # Pictures: float32 H×W×3 in [0, 1], painted from back to front.
 
 
-def noise(rng, height, width, cell):
-    """Smooth noise in about [-1, 1], H×W, whose features are `cell` pixels wide."""
+def noise(rng: np.random.Generator, height: int, width: int, cell: int) -> np.ndarray:
+    """Return smooth noise in about [-1, 1], H×W, whose features are `cell` pixels wide."""
     coarse = rng.uniform(-1, 1, (height // cell + 2, width // cell + 2)).astype(np.float32)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def blend(image, colour, alpha):
-    """Lay `colour` (RGB, or one a pixel) over `image` in place, by `alpha` H×W in [0, 1]."""
+def blend(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
+    """Lay `colour` (RGB, or one per pixel) over `image` in place, by `alpha` H×W in [0, 1]."""
     image += alpha[..., None] * (colour - image)
 
 
-def _turned(y, x, centre, angle, tall=1):
-    """The points (y, x) seen from `centre`, turned by `angle`, of a plane that looks `tall` times as high as it is."""
+def _turned(
+    y: np.ndarray,
+    x: np.ndarray,
+    centre: Sequence[float] | np.ndarray,
+    angle: float,
+    tall: float = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points (y, x) seen from `centre`, turned by `angle`, as (u, v).
+
+    They lie in a plane that looks `tall` times as high as it is.
+    """
     y, x, cos, sin = (y - centre[0]) / tall, x - centre[1], np.cos(angle), np.sin(angle)
     return (cos * x + sin * y).astype(np.float32), (cos * y - sin * x).astype(np.float32)
 
 
-def background(rng, height, width):
-    """Clutter of gradients, noise, faint texture and lines, float32 H×W×3."""
+def background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Return a clutter of gradients, noise, faint texture and lines, float32 H×W×3."""
     y, x = np.mgrid[:height, :width]
     u, v = _turned(y, x, (height / 2, width / 2), rng.uniform(0, 2 * np.pi))
     pair = colours(rng, rng.uniform(0.1, 0.25), 0.35)
@@ -179,11 +211,21 @@ def background(rng, height, width):
     return image
 
 
-def paint(image, label, rng, name, r, centre, value=None, tall=1):
-    """Paint one object of class `name` and extent 2`r` in place; None is a distractor, left unlabelled.
+def paint(
+    image: np.ndarray,
+    label: np.ndarray,
+    rng: np.random.Generator,
+    name: str | None,
+    r: float,
+    centre: np.ndarray,
+    value: int | None = None,
+    tall: float = 1,
+) -> tuple[Window, np.ndarray]:
+    """Paint one object of class `name` and extent 2`r` in place; None is a distractor, which gets
+    no label.
 
-    Its label is `value`, by default its number in CLASSES, and it looks `tall` times as high as it is.
-    Returns the window it lies in, two slices, and there bool H×W, what it covers.
+    Its label is `value`, by default its number in CLASSES, and it looks `tall` times as high as it
+    is. Returns the window that it lies in, and what it covers there, H×W bool.
     """
     reach = 1.4 * r + SHADOW + 2
     top, left = (max(0, int(c - reach)) for c in centre)
@@ -205,33 +247,38 @@ def paint(image, label, rng, name, r, centre, value=None, tall=1):
     return window, distance <= 0
 
 
-def distract(image, label, rng, most):
-    """Paint up to `most` distractors anywhere."""
-    for _ in range(rng.integers(0, most, endpoint=True)):
+def distract(
+    image: np.ndarray, label: np.ndarray, rng: np.random.Generator, max_count: int
+) -> None:
+    """Paint up to `max_count` distractors anywhere."""
+    for _ in range(rng.integers(0, max_count, endpoint=True)):
         paint(image, label, rng, None, rng.uniform(5, 24), rng.uniform(0, label.shape))
 
 
-def develop(image, rng):
-    """The painted picture as a camera gives it: noisy, uint8."""
+def develop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the painted picture as a camera gives it: noisy, uint8."""
     image = 255 * image + 5 * rng.standard_normal(image.shape, np.float32)
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _place(rng, height, width, count):
-    """Up to `count` objects as (class name, half extent, centre), overlapping in part at most."""
+def _place(rng: np.random.Generator, height: int, width: int, count: int) -> list[Placed]:
+    """Return up to `count` objects that overlap at most in part."""
     names = rng.permutation(CLASSES[1:])
-    placed = []
-    for _ in range(6 * count):
-        name = str(names[len(placed) % len(names)])
-        r = rng.uniform(SMALLEST[name], LARGEST) / 2
+
+    def draw(placed: int) -> Placed:
+        name = str(names[placed % len(names)])
+        r = rng.uniform(MIN_EXTENT[name], MAX_EXTENT) / 2
         centre = rng.uniform((0.4 * r, 0.4 * r), (height - 0.4 * r, width - 0.4 * r))
-        if all(np.hypot(*(centre - other)) > 0.65 * (r + reach) for _, reach, other in placed):
-            placed.append((name, r, centre))
-    return placed[:count]
+        return Placed(name, r, centre)
+
+    return place_apart(draw, count, tries=6 * count, min_distance=0.65)
 
 
-def draw(seed, split, index, size):
-    """Scene `index` of `split`: its own seeds, so that it does not change with how many are drawn."""
+def draw(seed: int, split: str, index: int, size: Sequence[int]) -> Scene:
+    """Return scene `index` of `split`, with sides from size[0] to size[1] pixels.
+
+    It has its own seeds, so that it does not change with how many scenes are drawn.
+    """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     height, width = rng.integers(size[0], size[1], 2, endpoint=True)
     image, label = background(rng, height, width), np.zeros((height, width), np.uint8)
@@ -242,15 +289,15 @@ def draw(seed, split, index, size):
     return Scene(develop(image, rng), label)
 
 
-def draw_object(seed, index, side):
-    """One object in the middle of clutter: (side×side×3 uint8 RGB, its number in CLASSES, never 0).
+def draw_object(seed: int, index: int, side: int) -> tuple[np.ndarray, int]:
+    """Return one object in the middle of clutter, side×side×3 uint8 RGB, and its number in CLASSES.
 
-    What ILSVRC is to the paper: the pictures a classifier learns from before it becomes an FCN.
+    They stand for ILSVRC: the pictures that a classifier learns from before it becomes an FCN.
     """
     rng = np.random.default_rng([seed, len(SPLITS), index])
     image, label = background(rng, side, side), np.zeros((side, side), np.uint8)
     distract(image, label, rng, 2)
     name = str(rng.choice(CLASSES[1:]))
-    r = rng.uniform(SMALLEST[name], min(LARGEST, side)) / 2
+    r = rng.uniform(MIN_EXTENT[name], min(MAX_EXTENT, side)) / 2
     paint(image, label, rng, name, r, side / 2 + rng.uniform(-0.5, 0.5, 2) * (side / 2 - 0.6 * r))
     return develop(image, rng), CLASSES.index(name)

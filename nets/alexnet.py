@@ -22,7 +22,7 @@ class AlexNet:
     input_size: int = 227
 
     def upsampling_kernel(self, stride: int) -> int:
-        """Side of the kernel that upsamples `stride` times."""
+        """Return the side of the kernel that upsamples `stride` times."""
         return 2 * stride - 1
 
     def features(self, n: NetSpec, bottom: Top, pad: int = 0) -> Top:

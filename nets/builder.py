@@ -1,4 +1,4 @@
-"""What a net.py spells its net with: the layers, given one net's classes and learning rates."""
+"""The layers that a net.py spells its net with, for the classes and learning rates of that net."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .config import NetConfig
 
 
 class Named:
-    """A NetSpec whose layers get a suffix: `Named(n, 'hha').conv1_1` is the layer conv1_1hha of `n`.
+    """A NetSpec whose layers get a suffix: `Named(n, 'hha').conv1_1` is the layer conv1_1hha of
+    NetSpec `n`.
 
-    All layers of a stream are named so. What is not there under the longer name is looked up under
-    its own.
+    All layers of a stream are named so. A layer that does not exist under the longer name is looked
+    up under its own.
     """
 
     def __init__(self, n: NetSpec, suffix: str) -> None:
@@ -43,7 +44,7 @@ class Named:
 
 
 class NamedHead(Named):
-    """The same for a head of a net with several labels: its backbone is shared and has plain names."""
+    """The same for a head of a net with several labels, whose shared backbone has plain names."""
 
 
 class Builder:
@@ -62,8 +63,8 @@ class Builder:
     def backbone(self, n: NetSpec | Named, image: Top) -> Top:
         """Add the convolutions and poolings of the backbone, seeing `image` (N×C×H×W), to `n`.
 
-        Returns the features that the coarsest score is taken of. Dropout is for training and leaves
-        the deploy net. What is there already is not added again.
+        Returns the features of which the coarsest score is taken. Dropout is for training: the
+        deploy net has none. Layers that `n` has already are not added again.
         """
         key = id(image)
         if key not in self._built:

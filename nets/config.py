@@ -31,11 +31,11 @@ class Backbone(Protocol):
 class NetConfig:
     """A net of the table.
 
-    `about` says in a few words what it is. `head` names the net whose net.py spells the layers after
-    the backbone; it is None for a classifier. `data` names a data set of data_layers.DATASETS;
-    `inputs` are those of its inputs that the net sees, by default all, and `fusion` says where they
-    join: 'early', as channels of one image, or 'late', as scores. `labels` are those that it scores,
-    by default all.
+    `about` says in a few words what it is. `head` names the net whose net.py spells the layers
+    after the backbone; it is None for a classifier. `data` names a data set of
+    data_layers.DATASETS; `inputs` are those of its inputs that the net sees, by default all, and
+    `fusion` says where they join: 'early', as channels of one image, or 'late', as scores. `labels`
+    are the labels that it scores, by default all.
 
     `parents` are the nets whose weights this one starts from, each with the stream that it becomes,
     '' for a net of one stream. `recipe` names a recipe of solvers.RECIPES; `base_lr` and `max_iter`

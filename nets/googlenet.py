@@ -40,7 +40,7 @@ class GoogLeNet:
     input_size: int = 224
 
     def upsampling_kernel(self, stride: int) -> int:
-        """Side of the kernel that upsamples `stride` times."""
+        """Return the side of the kernel that upsamples `stride` times."""
         return 2 * stride - 1
 
     def features(self, n: NetSpec, bottom: Top, pad: int = 3) -> Top:

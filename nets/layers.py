@@ -43,7 +43,7 @@ def conv(
     group: int = 1,
     param: Multipliers | None = LEARNED,
 ) -> Top:
-    """Convolve N×C×H×W; `param=None` leaves Caffe's multipliers of 1 as they are."""
+    """Convolve N×C×H×W; with `param=None` Caffe's own multipliers of 1 hold."""
     options: dict[str, Any] = dict(
         num_output=num_output, kernel_size=kernel_size, stride=stride, pad=pad
     )
@@ -150,9 +150,9 @@ def mean(*scores: Top) -> Top:
 
 
 def softmax_loss(scores: Top, label: Top, normalize: bool = False, weight: float = 1) -> Top:
-    """Per-pixel softmax loss, summed over the image unless `normalize`, times `weight`.
+    """Return the softmax loss of each pixel, summed over the image, times `weight`.
 
-    Pixels labelled 255 (void) do not count.
+    With `normalize` it is the mean over pixels instead. Pixels labelled 255 (void) do not count.
     """
     options = dict(loss_weight=weight) if weight != 1 else {}
     return L.SoftmaxWithLoss(
@@ -163,10 +163,10 @@ def softmax_loss(scores: Top, label: Top, normalize: bool = False, weight: float
 def weighted_loss(
     scores: Top, label: Top, matrix: str | Path, normalize: bool = False, weight: float = 1
 ) -> Top:
-    """The same loss, each pixel's times the weight of its class (sections 3.4 and 4.3).
+    """Return the same loss with each pixel's times the weight of its class (sections 3.4 and 4.3).
 
     The weights are the diagonal of the C×C BlobProto in the file `matrix`. With `normalize` the sum
-    is divided by the number of pixels, not by their weights. Caffe has this layer for the CPU only.
+    is divided by the number of pixels, not by their weights. Caffe has this layer only for the CPU.
     """
     mode = P.Loss.VALID if normalize else P.Loss.BATCH_SIZE
     options = dict(loss_weight=weight) if weight != 1 else {}

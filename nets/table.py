@@ -301,7 +301,7 @@ _NYUD = {
     ),
 }
 
-# SIFT Flow, semantic and geometric classes at once (section 5, Table 5), and each alone, to compare.
+# SIFT Flow: semantic and geometric classes at once (section 5, Table 5), and each alone.
 siftflow = partial(NetConfig, data='siftflow', backbone=VGG16, max_iter=300_000)
 _SIFTFLOW = {
     'siftflow-fcn32s': siftflow(

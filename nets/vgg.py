@@ -40,7 +40,7 @@ class VGG:
     score_lr: float = 1
 
     def upsampling_kernel(self, stride: int) -> int:
-        """Side of the kernel that upsamples `stride` times."""
+        """Return the side of the kernel that upsamples `stride` times."""
         return 2 * stride
 
     def features(self, n: NetSpec, bottom: Top, pad: int = 1) -> Top:

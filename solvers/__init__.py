@@ -1,18 +1,32 @@
-"""Training: recipes as data, the training loop, run folders and snapshots."""
+"""Training: recipes as data, the training loop, run folders and snapshots.
 
+`Trainer` trains one net in one run folder, a `Run`; `plan_stages` lines up several.
+"""
+
+from fcn import engine  # noqa: F401  (prepares caffe for import)
+from fcn.solvers.options import Options
+from fcn.solvers.progress import Progress, Step
 from fcn.solvers.recipes import RECIPES, Recipe, solver_prototxt
 from fcn.solvers.run import Run
-from fcn.solvers.train import Options, Trainer
+from fcn.solvers.stages import Stage, plan_stages, sources
+from fcn.solvers.train import Trainer
+from fcn.solvers.validation import Results
 from fcn.solvers.weights import published, starting_weights, weights_for, weights_of
 
 __all__ = [
     'RECIPES',
     'Options',
+    'Progress',
     'Recipe',
+    'Results',
     'Run',
+    'Stage',
+    'Step',
     'Trainer',
+    'plan_stages',
     'published',
     'solver_prototxt',
+    'sources',
     'starting_weights',
     'weights_for',
     'weights_of',

@@ -1,13 +1,13 @@
 """Net surgery: an ILSVRC classifier's weights become an FCN's starting weights.
 
 `cast` reshapes fully connected layers to convolutions, `transplant` copies by name,
-`expand_input_channels` gives filters a channel more, `interp` makes deconvolutions bilinear, and `start`
-does all of it. `rarefy` removes subsampling and dilates what follows; `shift_and_stitch` is
-what that is equal to. `python -m surgery` does it to files.
+`expand_input_channels` gives filters one more channel, `interp` makes deconvolutions bilinear, and
+`start` does all of it. `rarefy` removes subsampling and dilates what follows; `shift_and_stitch`
+computes the same in many runs. `fcn surgery` does it to files.
 """
 
 from fcn import engine  # noqa: F401  (prepares caffe for import)
-from fcn.surgery.caffemodel import read_weights, write_weights
+from fcn.surgery.caffemodel import read_weights, save, write_weights
 from fcn.surgery.cast import cast, convolutionalize, read_spec
 from fcn.surgery.initializers import bilinear, expand_input_channels, gaussian, interp
 from fcn.surgery.rarefy import rarefy, subsampling, until
@@ -20,6 +20,7 @@ __all__ = [
     'bilinear',
     'cast',
     'convolutionalize',
+    'expand_input_channels',
     'gaussian',
     'inside',
     'interlace',
@@ -35,17 +36,5 @@ __all__ = [
     'transplant',
     'until',
     'weights_and_stream',
-    'expand_input_channels',
     'write_weights',
 ]
-
-
-def save(net, path):
-    """Write the weights of caffe.Net `net` to a caffemodel."""
-    write_weights(
-        path,
-        (
-            (name, net.layer_dict[name].type, [blob.data for blob in blobs])
-            for name, blobs in net.params.items()
-        ),
-    )

@@ -1,4 +1,4 @@
-"""Net surgery on files: `python -m surgery --help`, the same as `fcn surgery`."""
+"""Net surgery on files: `python -m surgery`, the same as `fcn surgery`."""
 
 from fcn.cli import run
 from fcn.commands.surgery import main

@@ -1,27 +1,31 @@
-"""Filter rarefaction: subsampling goes and what follows is dilated, so that one run of the net
-gives what f² runs on shifted inputs give, interlaced (section 3.2; `stitch` has those runs).
+"""Filter rarefaction: subsampling is removed and what follows is dilated (section 3.2).
 
-A layer whose stride of s goes has s times as many cells to a side. A window that looked
-at neighbours among them must look at every s-th one now. Caffe's convolutions can, by
-`dilation`; its poolings cannot, so Im2col collects each dilated window, Slice takes it
-apart and Eltwise takes the maximum or the mean. The other way is the paper's aside: the
-cells fall into s² subsampled versions, a batch of them, on which the net goes on as it was.
-Both ways take the weights of the net as it was.
+One run of the rarefied net gives what f² runs on shifted inputs give, interlaced; `stitch` makes
+those runs. A layer whose stride of s is removed has s times as many cells to a side. A window that
+looked at neighbours among them must now look at every s-th one. Caffe's convolutions can, by
+`dilation`. Its poolings cannot: Im2col collects each dilated window, Slice takes it apart, and
+Eltwise takes the maximum or the mean. The other way is the paper's aside: the cells fall into s²
+subsampled versions, a batch on which the net continues unchanged. Both ways use the weights of the
+original net.
 
-They agree with the shifted runs where a cell sees nothing but the image and the zeros that
-the first layer puts around it. Nearer to the border, paddings further on and poolings that
-reach past the end (Caffe rounds their size up) depend on where the grid starts: the shifted
-runs differ there from any one run. `stitch.inside` says which cells those are, or refuses.
+They agree with the shifted runs where a cell sees only the image and the zeros that the first layer
+puts around it. Nearer to the border, the padding of later layers and poolings that reach past the
+end (Caffe rounds their size up) depend on where the grid starts: there the shifted runs differ from
+any single run. `stitch.inside` says which cells agree, or refuses.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from caffe.proto import caffe_pb2
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from caffe.proto.caffe_pb2 import EltwiseParameter, LayerParameter, NetParameter
 
 from fcn.errors import FCNError
+from fcn.nets.window import MAX_CELLS, Pair, Window, window_of
 from fcn.text import few
 
-# What these do to a cell, its neighbours do not change.
+# The types of layers that compute each cell without looking at its neighbours.
 CELLWISE = {
     'AbsVal',
     'BatchNorm',
@@ -46,188 +50,170 @@ CELLWISE = {
     'Threshold',
 }
 
-
-MOST = 4096  # cells of a window, to a side or apart: no net that can be run has more
-
-
-class Window(NamedTuple):
-    """What a convolution or a pooling looks at; each is (height, width)."""
-
-    kernel: tuple
-    stride: tuple
-    pad: tuple
-    dilation: tuple
+# Reshapes N×C×1×H×W to N×C×H×W.
+_WITHOUT_AXIS: dict[str, Any] = dict(shape={}, axis=2, num_axes=1)
 
 
-def window(layer):
-    """The Window of a convolution or a pooling."""
-    param = layer.convolution_param if layer.type == 'Convolution' else layer.pooling_param
-
-    def pair(name, default, full=None):
-        if param.HasField(f'{name}_h') or param.HasField(f'{name}_w'):
-            return getattr(param, f'{name}_h'), getattr(param, f'{name}_w')
-        values = getattr(param, full or name)
-        values = [values] if isinstance(values, int) else list(values) or [default]
-        return tuple((values * 2)[:2])
-
-    dilation = tuple((list(layer.convolution_param.dilation) * 2 or [1, 1])[:2])
-    found = Window(pair('kernel', 1, 'kernel_size'), pair('stride', 1), pair('pad', 0), dilation)
-    if max(map(max, found)) > MOST or min(found.stride) < 1:
-        raise FCNError(f'{layer.name}: a window of {found} is none that a net can have')
-    return found
-
-
-def subsampling(spec):
-    """{name: stride as (height, width)} of the layers of a NetParameter that keep fewer cells than they see."""
+def subsampling(spec: NetParameter) -> dict[str, Pair]:
+    """Return the stride, as (height, width), of each layer of a NetParameter that subsamples."""
     return {
-        layer.name: window(layer).stride
+        layer.name: window_of(layer).stride
         for layer in spec.layer
-        if layer.type in ('Convolution', 'Pooling') and window(layer).stride != (1, 1)
+        if layer.type in ('Convolution', 'Pooling') and window_of(layer).stride != (1, 1)
     }
 
 
-def until(spec, top):
-    """The NetParameter `spec` cut to what its blob `top` needs. Raises FCNError if there is no such blob."""
-    needed, kept = {top}, []
+def until(spec: NetParameter, top: str) -> NetParameter:
+    """Return the NetParameter cut to what its blob `top` needs.
+
+    Raises FCNError if there is no such blob.
+    """
+    needed, cut = {top}, []
     for layer in reversed(spec.layer):
         if needed.intersection(layer.top):
             needed.update(layer.bottom)
-            kept.append(layer)
-    if not kept:
+            cut.append(layer)
+    if not cut:
         blobs = [name for layer in spec.layer for name in layer.top]
-        raise FCNError(f'{top}: no blob of the net; its last is {few(blobs[-1:])}')
-    return _with_layers(spec, reversed(kept))
+        raise FCNError(f'{top}: the net has no such blob; its last is {few(blobs[-1:])}')
+    return _with_layers(spec, reversed(cut))
 
 
-def rarefy(spec, layers=None, batch=False):
-    """The NetParameter `spec` without the subsampling of the layers named (all that subsample by default).
+def rarefy(
+    spec: NetParameter, layers: Iterable[str] | None = None, batch: bool = False
+) -> NetParameter:
+    """Return the NetParameter without the subsampling of `layers`, by default of all layers.
 
-    What follows is dilated; or, with `batch`, it stays as it is and sees the s² subsampled versions
-    of N×C×H×W as s²·N×C×⌊H/s⌋×⌊W/s⌋, which `stitch.interlace` puts together at the end. Raises
-    FCNError for a layer that does not subsample, for one that does after a chosen one and is not
-    chosen, and for what cannot be dilated.
+    What follows is dilated. With `batch` it stays as it is and sees the s² subsampled versions of
+    N×C×H×W as s²·N×C×⌊H/s⌋×⌊W/s⌋, which `stitch.interlace` puts together at the end. Raises
+    FCNError for a layer that does not subsample, for one that subsamples after a chosen one and is
+    not chosen itself, and for a layer that cannot be dilated.
     """
-    there, chosen = subsampling(spec), _chosen(spec, layers)
-    result, dilations = [], {}
+    strides = subsampling(spec)
+    chosen = _chosen(strides, layers)
+    result: list[LayerParameter] = []
+    dilations: dict[str, Pair] = {}
     for layer in spec.layer:
         dilation = _dilation(layer, dilations)
         step = chosen.get(layer.name, (1, 1))
-        if max(_times(dilation, step)) > MOST:
+        apart = _times(dilation, step)
+        if max(apart) > MAX_CELLS:
             raise FCNError(
-                f'{layer.name}: cells would lie {max(_times(dilation, step))} apart; remove the '
-                'subsampling of fewer layers (--layers)'
+                f'{layer.name}: its cells would lie {max(apart)} apart; remove the subsampling of '
+                'fewer layers (--layers)'
             )
         if dilation != (1, 1) or layer.name in chosen:
             result += _in_batch(layer, step) if batch else _dilated(layer, dilation)
         else:
             result.append(layer)
-        if layer.name in there and layer.name not in chosen and dilation != (1, 1):
+        if layer.name in strides and layer.name not in chosen and dilation != (1, 1):
             raise FCNError(
-                f'{layer.name} subsamples what {few(chosen)} would no longer: name {layer.name} too, or '
-                'only layers after it'
+                f'{layer.name} would subsample the dense output of {few(chosen)}; name '
+                f'{layer.name} too, or only layers after it'
             )
-        dilations.update(
-            dict.fromkeys(layer.top, tuple(d * s for d, s in zip(dilation, step, strict=True)))
-        )
+        dilations.update(dict.fromkeys(layer.top, apart))
     return _with_layers(spec, result)
 
 
-def _with_layers(spec, layers):
-    result = caffe_pb2.NetParameter()
+def _with_layers(spec: NetParameter, layers: Iterable[LayerParameter]) -> NetParameter:
+    result = NetParameter()
     result.CopyFrom(spec)
     del result.layer[:]
     result.layer.extend(layers)
     return result
 
 
-def _chosen(spec, layers):
-    there = subsampling(spec)
-    if not there:
+def _chosen(strides: Mapping[str, Pair], layers: Iterable[str] | None) -> dict[str, Pair]:
+    """Return the strides of the named layers. Raises FCNError for one that does not subsample."""
+    if not strides:
         raise FCNError('the net has no layer that subsamples; there is nothing to remove')
-    if unknown := [name for name in layers or () if name not in there]:
+    names = list(layers or strides)
+    if unknown := [name for name in names if name not in strides]:
         raise FCNError(
-            f'{few(unknown)}: no layer of the net that subsamples; those are {few(there, 12)}'
+            f'{few(unknown)}: no layer of the net that subsamples; those are {few(strides, 12)}'
         )
-    return {name: there[name] for name in layers or there}
+    return {name: strides[name] for name in names}
 
 
-def _dilation(layer, dilations):
-    """How far apart in its bottoms the cells lie that were neighbours. FCNError if a layer cannot treat them so."""
+def _dilation(layer: LayerParameter, dilations: Mapping[str, Pair]) -> Pair:
+    """Return how far apart the cells of a layer's bottoms lie that used to be neighbours.
+
+    Raises FCNError if the layer cannot be dilated by so much.
+    """
     below = {dilations.get(name, (1, 1)) for name in layer.bottom}
     if len(below) > 1:
         raise FCNError(
-            f'{layer.name} ({layer.type}) joins what is dilated with what is not; '
+            f'{layer.name} ({layer.type}) joins blobs that are dilated with blobs that are not; '
             'end the net before it (--top), or remove the subsampling of both'
         )
     dilation = below.pop() if below else (1, 1)
     if dilation == (1, 1):
         return dilation
-    if layer.type in ('Convolution', 'Pooling'):
-        if layer.type == 'Pooling' and (
-            layer.pooling_param.global_pooling
-            or len(layer.top) > 1
-            or layer.pooling_param.pool == layer.pooling_param.STOCHASTIC
-        ):
-            raise FCNError(
-                f'{layer.name}: only plain maximum and average pooling over a window can be dilated; '
-                'end the net before it (--top)'
-            )
-        return dilation
     if layer.type == 'InnerProduct':
         raise FCNError(
             f'{layer.name} is fully connected and cannot be dilated; cast the net first '
-            '(python -m surgery cast)'
+            '(fcn surgery cast)'
         )
-    across = layer.type != 'LRN' or layer.lrn_param.norm_region == layer.lrn_param.ACROSS_CHANNELS
-    if layer.type not in CELLWISE or not across:
+    if layer.type == 'Pooling' and (
+        layer.pooling_param.global_pooling
+        or len(layer.top) > 1
+        or layer.pooling_param.pool == layer.pooling_param.STOCHASTIC
+    ):
+        raise FCNError(
+            f'{layer.name}: only plain maximum and average pooling over a window can be dilated; '
+            'end the net before it (--top)'
+        )
+    within = layer.type == 'LRN' and layer.lrn_param.norm_region != layer.lrn_param.ACROSS_CHANNELS
+    if layer.type not in CELLWISE | {'Convolution', 'Pooling'} or within:
         raise FCNError(
             f'{layer.name} ({layer.type}) cannot be dilated; end the net before it (--top)'
         )
     return dilation
 
 
-def _dilated(layer, dilation):
-    """The layers that do, with a stride of 1, what `layer` did before its cells lay `dilation` apart."""
+def _dilated(layer: LayerParameter, dilation: Pair) -> list[LayerParameter]:
+    """Return the layers of stride 1 that do what `layer` did before its cells lay `dilation`
+    apart."""
     if layer.type not in ('Convolution', 'Pooling'):
         return [layer]
-    seen = window(layer)
+    window = window_of(layer)
     if layer.type == 'Pooling':
-        if dilation == (1, 1) or seen.kernel == (1, 1):
+        if dilation == (1, 1) or window.kernel == (1, 1):
             return [_dense(layer)]
-        return _dilated_pooling(
-            layer, seen._replace(pad=_times(seen.pad, dilation), dilation=dilation)
-        )
+        wide = window._replace(pad=_times(window.pad, dilation), dilation=dilation)
+        return _dilated_pooling(layer, wide)
     layer = _dense(layer)
     param = layer.convolution_param
     for field in ('pad_h', 'pad_w'):
         param.ClearField(field)
-    param.pad[:] = _short(_times(seen.pad, dilation))
-    param.dilation[:] = _short(_times(seen.dilation, dilation))
+    param.pad[:] = _short(_times(window.pad, dilation))
+    param.dilation[:] = _short(_times(window.dilation, dilation))
     return [layer]
 
 
-def _dense(layer):
-    """`layer` with a stride of 1."""
-    result = caffe_pb2.LayerParameter()
+def _dense(layer: LayerParameter) -> LayerParameter:
+    """Return `layer` with a stride of 1."""
+    result = LayerParameter()
     result.CopyFrom(layer)
     param = result.convolution_param if layer.type == 'Convolution' else result.pooling_param
     for field in ('stride', 'stride_h', 'stride_w'):
         param.ClearField(field)
-    if (
-        layer.type == 'Pooling'
-    ):  # Which would have a stride of 1 by default, were it not good to see.
+    if layer.type == 'Pooling':  # 1 is the default; it is written so that a reader sees it.
         param.stride = 1
     return result
 
 
-def _dilated_pooling(layer, seen):
-    """Maximum or mean over the cells of a dilated window. Its padding counts as zeros, Caffe's maximum ignores it."""
-    count = seen.kernel[0] * seen.kernel[1]
-    layers, cells = _gather(layer.name, layer.bottom[0], seen._replace(stride=(1, 1)))
+def _dilated_pooling(layer: LayerParameter, window: Window) -> list[LayerParameter]:
+    """Return layers that take the maximum or the mean over a dilated window.
+
+    Its padding counts as zeros, while Caffe's own maximum ignores padding.
+    """
+    count = window.kernel[0] * window.kernel[1]
+    layers, cells = _gather(layer.name, layer.bottom[0], window._replace(stride=(1, 1)))
     if layer.pooling_param.pool == layer.pooling_param.MAX:
-        joint = dict(operation=caffe_pb2.EltwiseParameter.MAX)
+        joint: dict[str, Any] = dict(operation=EltwiseParameter.MAX)
     else:
-        joint = dict(operation=caffe_pb2.EltwiseParameter.SUM, coeff=[1 / count] * count)
+        joint = dict(operation=EltwiseParameter.SUM, coeff=[1 / count] * count)
     return [
         *layers,
         _layer(f'{layer.name}_joint', 'Eltwise', cells, eltwise_param=joint),
@@ -237,13 +223,14 @@ def _dilated_pooling(layer, seen):
     ]
 
 
-def _in_batch(layer, step):
-    """`layer` with a stride of 1, and its top's s² subsampled versions as a batch."""
+def _in_batch(layer: LayerParameter, step: Pair) -> list[LayerParameter]:
+    """Return `layer` with a stride of 1, and layers that make a batch of its top's s² subsampled
+    versions."""
     if step == (1, 1):
         return [layer]
     layer, top = _dense(layer), layer.top[0]
     layer.top[0] = f'{top}_dense'
-    layers, versions = _gather(layer.name, layer.top[0], Window(step, step, (0, 0), (1, 1)))
+    layers, versions = _gather(layer.name, layer.top[0], Window(kernel=step, stride=step))
     return [
         layer,
         *layers,
@@ -258,22 +245,20 @@ def _in_batch(layer, step):
     ]
 
 
-# N×C×1×H×W to N×C×H×W.
-_WITHOUT_AXIS = dict(shape={}, axis=2, num_axes=1)
-
-
-def _gather(name, bottom, seen):
-    """Layers that take each element of a Window as a blob of N×C×1×H×W, and the names of these blobs."""
-    count = seen.kernel[0] * seen.kernel[1]
-    if count > MOST:
+def _gather(name: str, bottom: str, window: Window) -> tuple[list[LayerParameter], list[str]]:
+    """Return layers that make a blob N×C×1×H×W of each element of a window, and the names of these
+    blobs."""
+    count = window.kernel[0] * window.kernel[1]
+    if count > MAX_CELLS:
         raise FCNError(
-            f'{name}: a window of {count} cells cannot be taken apart; end the net before it (--top)'
+            f'{name}: a window of {count} cells cannot be taken apart; end the net before it '
+            '(--top)'
         )
     columns = dict(
-        kernel_size=_short(seen.kernel),
-        stride=_short(seen.stride),
-        pad=_short(seen.pad),
-        dilation=_short(seen.dilation),
+        kernel_size=_short(window.kernel),
+        stride=_short(window.stride),
+        pad=_short(window.pad),
+        dilation=_short(window.dilation),
     )
     cells = [f'{name}_cell{index}' for index in range(count)]
     return [
@@ -288,15 +273,16 @@ def _gather(name, bottom, seen):
     ], cells
 
 
-def _layer(name, kind, bottom, top=None, **params):
-    return caffe_pb2.LayerParameter(
-        name=name, type=kind, bottom=bottom, top=top or [name], **params
-    )
+def _layer(
+    name: str, kind: str, bottom: Sequence[str], top: Sequence[str] = (), **params: Any
+) -> LayerParameter:
+    return LayerParameter(name=name, type=kind, bottom=bottom, top=top or [name], **params)
 
 
-def _times(a, b):
-    return tuple(x * y for x, y in zip(a, b, strict=True))
+def _times(a: Pair, b: Pair) -> Pair:
+    return a[0] * b[0], a[1] * b[1]
 
 
-def _short(pair):
+def _short(pair: Pair) -> list[int]:
+    """Return a pair as Caffe's lists have it: one number if both are equal."""
     return list(pair[:1] if pair[0] == pair[1] else pair)

@@ -1,8 +1,8 @@
-"""Nets of others, built first in a process that may die of it.
+"""Builds an untrusted prototxt in a disposable child process first.
 
-Caffe aborts on what it does not understand in a prototxt, and takes the process with
-it. So a child builds the net before we do, in bounded memory and time, and what ended it
-becomes the error's one line. Caffe names no layer in its last words, but its log does.
+Caffe aborts on what it does not understand in a prototxt, and ends the process with it. So a child
+builds the net before we do, in bounded memory and time, and the reason for its end becomes a
+one-line error. Caffe's last message names no layer, but its log does.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from caffe.proto.caffe_pb2 import NetParameter
 from google.protobuf import text_format
 
 from fcn import child
@@ -22,15 +23,15 @@ from fcn.memory import SHARE, free_memory
 from fcn.text import gigabytes
 
 CPU_SECONDS, SECONDS = 10, 60
-MOST_WEIGHTS = 2**31 - 1  # bytes: what a caffemodel can hold
-ROOM = 2 * MOST_WEIGHTS
-LONGEST = 160  # characters of Caffe's words
+MAX_WEIGHTS = 2**31 - 1  # bytes that a caffemodel can hold
+MAX_MEMORY = 2 * MAX_WEIGHTS
+MAX_MESSAGE = 160  # characters of Caffe's message
 
 
-def load(spec, name):
-    """The caffe.Net, to test, of the NetParameter `spec`, which came from the file `name`.
+def load(spec: NetParameter, name: str | Path) -> 'caffe.Net':
+    """Return the caffe.Net, to test, of a NetParameter that came from the file `name`.
 
-    WeightsError says what Caffe has against it, or that it is more than this machine can hold.
+    Raises WeightsError with Caffe's reason against it, or if it needs more memory than there is.
     """
     with tempfile.NamedTemporaryFile('w', suffix='.prototxt', encoding='utf-8') as file:
         file.write(text_format.MessageToString(spec))
@@ -45,12 +46,17 @@ def load(spec, name):
     return net
 
 
-def validate_in_subprocess(prototxt, name):
-    """Build the net of a file in a child; WeightsError about `name` if that cannot be done."""
-    room = min(int(SHARE * free_memory()), ROOM)
+def validate_in_subprocess(prototxt: str, name: str | Path) -> None:
+    """Build the net of the file `prototxt` in a child process.
+
+    Raises WeightsError about `name`, the user's file, if that cannot be done.
+    """
+    memory_bytes = min(int(SHARE * free_memory()), MAX_MEMORY)
     environment = {'GLOG_minloglevel': '0', 'GLOG_logtostderr': '1'}
     with tempfile.TemporaryFile() as log:
-        builder = child.start(main, prototxt, str(room), environment=environment, stderr=log)
+        builder = child.start(
+            main, prototxt, str(memory_bytes), environment=environment, stderr=log
+        )
         try:
             printed, _ = builder.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -62,51 +68,55 @@ def validate_in_subprocess(prototxt, name):
         if builder.returncode == 0 and not printed:
             return
         log.seek(0)
-        words = printed.decode(errors='replace') or _last_words(
-            log.read().decode(errors='replace'), room
+        message = printed.decode(errors='replace') or _last_message(
+            log.read().decode(errors='replace'), memory_bytes
         )
-    ended = -builder.returncode
-    if ended in (signal.SIGXCPU, signal.SIGKILL):
-        words = f'takes more than {CPU_SECONDS} s to build; make the net smaller'
-    elif not words:
-        words = 'Caffe cannot build it'
-    if ended > 0 and ended not in (signal.SIGABRT, signal.SIGXCPU, signal.SIGKILL):
-        words += f' ({signal.Signals(ended).name})'
-    raise WeightsError(f'{name}: {words}')
+    killed_by = -builder.returncode
+    if killed_by in (signal.SIGXCPU, signal.SIGKILL):
+        message = f'takes more than {CPU_SECONDS} s to build; make the net smaller'
+    elif not message:
+        message = 'Caffe cannot build it'
+    if killed_by > 0 and killed_by not in (signal.SIGABRT, signal.SIGXCPU, signal.SIGKILL):
+        message += f' ({signal.Signals(killed_by).name})'
+    raise WeightsError(f'{name}: {message}')
 
 
-def _last_words(log, room):
-    """What Caffe's log says of why it ended, in one line; '' if nothing."""
+def _last_message(log: str, memory_bytes: int) -> str:
+    """Return in one line why Caffe ended, from its log; '' if the log does not say."""
     layer = re.findall(r'\] (?:Creating Layer|Setting up) (.*)', log)
     where = f"layer '{layer[-1].strip()}': " if layer else ''
     fatal = re.search(r'^F\S+ .*?\] (.*)', log, re.MULTILINE)
     if 'host allocation of size' in log or 'std::bad_alloc' in log or 'MemoryError' in log:
         return (
-            f'{where}the net needs more than the {gigabytes(room)} of memory that it may take here; '
-            'make it smaller'
+            f'{where}the net needs more than the {gigabytes(memory_bytes)} of memory that it may '
+            'take here; make it smaller'
         )
     if not fatal:
         return f'{where}Caffe cannot build it' if where else ''
-    words = ' '.join(fatal[1].split())
-    if words == 'Check failed: data_':  # in Blob::data, of a blob that nothing was allocated for
-        words = 'a blob without elements'
-    return f'{where}Caffe refuses it: {words[:LONGEST]}{"…" if len(words) > LONGEST else ""}'
+    message = ' '.join(fatal[1].split())
+    if message == 'Check failed: data_':  # in Blob::data, when nothing was allocated for a blob
+        message = 'a blob without elements'
+    if len(message) > MAX_MESSAGE:
+        message = f'{message[:MAX_MESSAGE]}…'
+    return f'{where}Caffe refuses it: {message}'
 
 
-def main(prototxt, room):
-    """The child's main: build the net of a file, in so many bytes more than it has."""
+def main(prototxt: str, memory_bytes: str) -> None:
+    """Build the net of a file in at most so many bytes besides those in use: the child's main."""
     pages = int(Path('/proc/self/statm').read_text().split()[0])
+    limit = pages * resource.getpagesize() + int(memory_bytes)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     with contextlib.suppress(ValueError, OSError):  # a tighter limit is set already
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + int(room),) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         net = caffe.Net(prototxt, caffe.TEST)
         size = 4 * sum(blob.count for layer in net.layers for blob in layer.blobs)
-        if size > MOST_WEIGHTS:
+        if size > MAX_WEIGHTS:
             print(
-                f'its weights are {gigabytes(size)}, more than a caffemodel can hold; make the net smaller',
+                f'its weights take {gigabytes(size)}, more than a caffemodel can hold; '
+                'make the net smaller',
                 end='',
             )
-    except FCNError as error:  # of a data layer of ours
+    except FCNError as error:  # of our data layer
         print(error, end='')

@@ -1,129 +1,204 @@
-"""Weights of one net into another, by layer name (section 4.1)."""
+"""Weights of one net copied into another, by layer name (section 4.1)."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import caffe
 import numpy as np
 
 from fcn.errors import WeightsError
 from fcn.text import printable
 
-from .caffemodel import read_weights
+from .caffemodel import Layer, read_weights
 from .cast import cast, modern
 from .initializers import expand_input_channels, gaussian, interp
+from .scores import scoring_layers
 
-# A layer of this ending sees colour and depth, and takes the weights of the one without, which sees colour.
-WIDENED = '_bgrd'
+# A layer of this ending sees colour and depth. It takes the weights of the layer without the
+# ending, which sees colour only.
+EXPANDED = '_bgrd'
+
+# Deconvolutions of the authors' first release, and their names since. The last of them is named by
+# its stride today. Other names changed only in their hyphens: score-fr is score_fr.
+OLD_NAMES = {
+    'score2': ('upscore2',),
+    'score4': ('upscore_pool4',),
+    'upsample': ('upscore', 'upscore16', 'upscore8'),
+}
+
+Weights = str | Path | Iterable[Layer]
 
 
 @dataclass
 class Report:
-    """What became of every layer, by name."""
+    """What became of each layer, by name. Each layer of the net is in one of the lists but
+    `unused`, which holds layers of the file."""
 
-    copied: list = field(default_factory=list)
-    cast: list = field(default_factory=list)
-    widened: list = field(default_factory=list)  # given a channel more, the mean of the others
-    left: list = field(default_factory=list)  # in the file, not in the net
-    interpolated: list = field(default_factory=list)
-    zero: list = field(default_factory=list)  # layers that score classes, which start at zero
-    constant: list = field(default_factory=list)  # fixed scales, which Caffe fills
-    drawn: list = field(default_factory=list)  # Gaussian, asked for by init_missing
-    missing: list = field(default_factory=list)
+    copied: list[str] = field(default_factory=list)
+    cast: list[str] = field(default_factory=list)  # from fully connected to convolution
+    expanded: list[str] = field(default_factory=list)  # by an input channel, the others' mean
+    unused: list[str] = field(default_factory=list)  # in the file, not in the net
+    interpolated: list[str] = field(default_factory=list)
+    zero: list[str] = field(default_factory=list)  # layers that score classes
+    constant: list[str] = field(default_factory=list)  # fixed scales, which Caffe fills
+    drawn: list[str] = field(default_factory=list)  # from Gaussians, as init_missing asks
+    missing: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)  # old name in the file: name in the net
 
-    def __str__(self):
-        lines = [
-            f'{kind:>12}  {", ".join(names)}'
-            for kind, names in vars(self).items()
-            if names and kind != 'missing'
-        ]
+    def __str__(self) -> str:
+        lines = {
+            'copied': self.copied,
+            'copied under a new name': [f'{old} as {new}' for old, new in self.renamed.items()],
+            'cast to convolutions': self.cast,
+            'given one more input channel': self.expanded,
+            'in the file, not in the net': self.unused,
+            'filled with bilinear interpolation': self.interpolated,
+            'set to zero': self.zero,
+            'constant': self.constant,
+            'drawn from Gaussians': self.drawn,
+        }
+        text = [f'{what}: {", ".join(names)}' for what, names in lines.items() if names]
         if self.missing:
-            lines.append(
+            text.append(
                 f'WARNING: no weights for {", ".join(self.missing)}; they are zero, and so is all '
-                'that follows from them. Give the file that has them, or draw them with --init-missing'
+                'that follows from them. Give the file that has them, or draw them with '
+                '--init-missing'
             )
-        return '\n'.join(map(printable, lines))
+        return '\n'.join(map(printable, text))
+
+    def add(self, other: Report) -> None:
+        """Add what another report says of its file."""
+        for name in ('copied', 'cast', 'expanded', 'unused'):
+            getattr(self, name).extend(getattr(other, name))
+        self.renamed |= other.renamed
 
 
-def transplant(net, weights, suffix=''):
-    """Copy weights into the layers of caffe.Net `net` that bear their names plus `suffix`.
+def transplant(net: caffe.Net, weights: Weights, suffix: str = '') -> Report:
+    """Copy weights into the layers of `net` that have their names plus `suffix`.
 
-    `weights` is a caffemodel, or yields (name, list of arrays) as read_weights does. A fully connected
-    layer is cast to the convolution of its name, and NAME_bgrd takes NAME's filters
-    with their mean over colours for depth (section 5, NYUDv2). Returns a Report whose `missing`
-    holds the layers that got nothing; raises WeightsError where a name is shared
-    and the element counts are not.
+    `weights` is a caffemodel, or yields (name, list of arrays) as read_weights does. A fully
+    connected layer is cast to the convolution of its name. NAME_bgrd takes the filters of NAME, and
+    their mean over colours for depth (section 5, NYUDv2). A name from the authors' first release,
+    such as score-fr, goes to the name that the layer has had since. Returns a Report whose
+    `missing` holds the layers that got nothing. Raises WeightsError where a name is shared and the
+    numbers of elements differ.
     """
     report = Report(missing=list(net.params))
-    is_file = isinstance(weights, (str, Path))
-    of_file = f'{weights}: ' if is_file else ''
-    for source, blobs in read_weights(weights) if is_file else weights:
-        name = source + suffix
+    if isinstance(weights, str | Path):
+        prefix, layers = f'{weights}: ', read_weights(weights)
+    else:
+        prefix, layers = '', iter(weights)
+    for source, blobs in layers:
         if not all(map(finite, blobs)):
             raise WeightsError(
-                f"{of_file}{source}'s weights are not all finite numbers, and neither would the scores "
-                'be; training diverged, or the file is damaged: take an earlier one'
+                f"{prefix}{source}'s weights are not all finite numbers, and neither would the "
+                'scores be; training diverged, or the file is damaged: take an earlier one'
             )
-        wide = name not in net.params and name + WIDENED in net.params
-        if wide:
-            if blobs[0].ndim != 4:
-                raise WeightsError(
-                    f"{of_file}{source}'s weights of shape {blobs[0].shape} are no filters; "
-                    'it is of another net'
-                )
-            name, blobs = name + WIDENED, [expand_input_channels(blobs[0]), *blobs[1:]]
-        if name not in net.params:
-            report.left.append(source)
+        target = _target(net, source, suffix, blobs)
+        if target is None:
+            report.unused.append(source)
             continue
-        if name not in report.missing:
-            raise WeightsError(f'{of_file}holds two layers named {name}')
-        target = net.params[name]
-        if len(blobs) != len(target):
+        if target not in report.missing:
+            raise WeightsError(f'{prefix}holds two layers named {target}; give another file')
+        is_expanded = target == source + suffix + EXPANDED
+        try:
+            same_shape = _copy(net, target, _expanded(blobs) if is_expanded else blobs)
+        except WeightsError as error:
             raise WeightsError(
-                f"{of_file}{name}'s {len(blobs)} arrays of weights do not fit the {len(target)} of the "
-                'net; it is of another net'
-            )
-        same = True
-        for blob, array in zip(target, blobs, strict=True):
-            try:
-                blob.data[...] = cast(array, blob.data.shape)
-            except WeightsError as error:
-                raise WeightsError(f"{of_file}{name}'s {error}; it is of another net") from error
-            same &= modern(array.shape) == modern(blob.data.shape)
-        (report.widened if wide else report.copied if same else report.cast).append(name)
-        report.missing.remove(name)
+                f"{prefix}{target}'s {error}; the file belongs to another net"
+            ) from error
+        done = report.expanded if is_expanded else report.copied if same_shape else report.cast
+        done.append(target)
+        report.missing.remove(target)
+        if not is_expanded and target != source + suffix:
+            report.renamed[source] = target
     return report
 
 
-def finite(array):
-    """Whether all of a float32 array is finite, without a copy: a sum of doubles overflows for nothing less."""
+def _target(net: caffe.Net, source: str, suffix: str, blobs: list[np.ndarray]) -> str | None:
+    """Return the layer of `net` that takes the weights of the layer `source`, or None."""
+    name = source + suffix
+    for candidate in (name, name + EXPANDED, source.replace('-', '_') + suffix):
+        if candidate in net.params:
+            return candidate
+    shapes = [blob.shape for blob in blobs]
+    for new_name in OLD_NAMES.get(source, ()):
+        # The shape tells the upsampling of this stride from that of the net it starts from.
+        blobs_of_net = net.params.get(new_name + suffix, [])
+        if shapes == [tuple(blob.shape) for blob in blobs_of_net]:
+            return new_name + suffix
+    return None
+
+
+def _expanded(blobs: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the weights and biases of a convolution with one more input channel."""
+    filters, *biases = blobs
+    if filters.ndim != 4:
+        raise WeightsError(f'weights of shape {filters.shape} are no filters')
+    return [expand_input_channels(filters), *biases]
+
+
+def _copy(net: caffe.Net, name: str, blobs: list[np.ndarray]) -> bool:
+    """Copy arrays into a layer of `net` and return whether they had its shapes, or were cast."""
+    target = net.params[name]
+    if len(blobs) != len(target):
+        raise WeightsError(
+            f'{len(blobs)} arrays of weights do not fit the {len(target)} of the net'
+        )
+    same_shape = True
+    for blob, array in zip(target, blobs, strict=True):
+        blob.data[...] = cast(array, blob.data.shape)
+        same_shape &= modern(array.shape) == modern(blob.data.shape)
+    return same_shape
+
+
+def finite(array: np.ndarray) -> bool:
+    """Return whether all elements of a float32 array are finite, without a copy of it.
+
+    Their sum in doubles overflows for nothing less than an infinity.
+    """
     with np.errstate(invalid='ignore'):
         return bool(np.isfinite(array.sum(dtype=np.float64)))
 
 
-def weights_and_stream(text):
-    """FILE or FILE:STREAM of a command line as (path, stream), the stream '' if none is named."""
+def weights_and_stream(text: str) -> tuple[str, str]:
+    """Return FILE or FILE:STREAM of a command line as (path, stream); the stream may be ''."""
     path, _, stream = text.rpartition(':')
     return (text, '') if not path or Path(text).exists() else (path, stream)
 
 
-def start(net, sources, init_missing=False, seed=1337):
-    """Make `net`'s starting weights and return the Report.
+def start(
+    net: caffe.Net,
+    sources: Iterable[tuple[Weights, str]],
+    init_missing: bool = False,
+    seed: int = 1337,
+) -> Report:
+    """Make the starting weights of `net` and return the Report.
 
-    `sources` is a list of (weights, suffix). What they do not hold is filled as the
-    paper says: deconvolutions bilinear, score layers zero. With `init_missing` any
-    other layer left over is drawn from Gaussians seeded by `seed`.
+    `sources` yields (weights, suffix) pairs, as `transplant` takes them. Layers that they do not
+    hold are filled as the paper says: deconvolutions bilinear (section 3.3), score layers zero
+    (section 4.1). With `init_missing` any other layer is drawn from Gaussians seeded by `seed`.
     """
     total = Report()
     for weights, suffix in sources:
-        report = transplant(net, weights, suffix)
-        total.copied += report.copied
-        total.cast += report.cast
-        total.widened += report.widened
-        total.left += report.left
-    got = {*total.copied, *total.cast, *total.widened}
+        total.add(transplant(net, weights, suffix))
+    filled = {*total.copied, *total.cast, *total.expanded}
+    scoring = scoring_layers(net)
     for name in net.params:
-        if name not in got:
-            _kind(total, name, net.layer_dict[name].type).append(name)
+        if name in filled:
+            continue
+        kind = net.layer_dict[name].type
+        if kind == 'Deconvolution':
+            total.interpolated.append(name)
+        elif kind == 'Scale':
+            total.constant.append(name)
+        elif name in scoring:
+            total.zero.append(name)
+        else:
+            total.missing.append(name)
     interp(net, total.interpolated)
     for name in total.zero:
         for blob in net.params[name]:
@@ -132,13 +207,3 @@ def start(net, sources, init_missing=False, seed=1337):
         gaussian(net, total.missing, seed)
         total.drawn, total.missing = total.missing, []
     return total
-
-
-def _kind(report, name, layer_type):
-    if layer_type == 'Deconvolution':
-        return report.interpolated
-    if layer_type == 'Scale':
-        return report.constant
-    if name.startswith(('score', 'fc8')):
-        return report.zero
-    return report.missing

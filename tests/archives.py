@@ -6,7 +6,9 @@
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,13 +18,14 @@ from scipy.sparse import csc_matrix
 
 from fcn.data_layers import PASCALContext, voc_palette
 from fcn.data_layers.context import RENAMED
+from fcn.data_layers.images import label_image
 
 SCENES = 'spatial_envelope_256x256_static_8outdoorcategories'
 KINDS = ('coast', 'forest', 'highway', 'street')
 
 
-def build(name, folder, count=6, seed=0):
-    """Archives of the set `name` with `count` examples in the folder, made if need be; a list of Paths.
+def build(name: str, folder: str | Path, count: int = 6, seed: int = 0) -> list[Path]:
+    """Write the archives of the set `name` with `count` examples to the folder; return their paths.
 
     A third of the examples, at least one, is to validate or to test on. `voc-test`, of images
     alone, goes with voc, and `nyud-splits` is nyud with NYU's splits.mat in place of the lists.
@@ -32,10 +35,16 @@ def build(name, folder, count=6, seed=0):
     return BUILDERS[name](folder, count, np.random.default_rng(seed))
 
 
-def example(rng, classes, index=None, void=255):
-    """H×W×3 uint8 noise in the colours of H×W int labels below `classes`, with some `void`.
+def example(
+    rng: np.random.Generator,
+    classes: int | np.ndarray,
+    index: int | None = None,
+    void: int = 255,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and its label: H×W×3 uint8 noise in the colours of H×W int `classes`, with
+    some `void`.
 
-    40×56, or slightly different for each `index`.
+    H×W is 40×56, or slightly different for each `index`.
     """
     height, width = (40, 56) if index is None else (40 + index % 3, 56 - index % 4)
     parts = gaussian_filter(rng.standard_normal((4, height, width)), (0, 6, 6))
@@ -48,24 +57,27 @@ def example(rng, classes, index=None, void=255):
     return image, label
 
 
-def image_bytes(array, form):
+def image_bytes(array: np.ndarray, form: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, form)
     return stream.getvalue()
 
 
-def mat_bytes(**variables):
+def mat_bytes(**variables: Any) -> bytes:
     stream = io.BytesIO()
     savemat(stream, variables, do_compression=True)
     return stream.getvalue()
 
 
-def lines(names):
+def lines(names: Iterable[str]) -> bytes:
     return '\n'.join([*names, '']).encode()
 
 
-def write_tar(path, files):
-    """A tar of {path: bytes}, gzipped if its name says so, with the folders' own entries as GNU tar writes them."""
+def write_tar(path: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a tar of {path: bytes}, gzipped unless its name ends on .tar, and return its path.
+
+    It has the folders' own entries, as GNU tar writes them.
+    """
     with tarfile.open(path, 'w' if path.suffix == '.tar' else 'w:gz') as archive:
         folders = {str(parent) for name in files for parent in Path(name).parents} - {'.'}
         for name in sorted(folders):
@@ -79,38 +91,36 @@ def write_tar(path, files):
     return path
 
 
-def write_zip(path, files):
+def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
 
 
-def write_files(folder, files):
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return [folder / name for name in files]
 
 
-def divide(names):
-    """The names to learn from, and the others."""
+def divide(names: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the names to learn from, and the others."""
     held = max(1, len(names) // 3)
     return names[:-held], names[-held:]
 
 
-def palette_png(label):
-    image = Image.fromarray(label.astype(np.uint8))
-    image.putpalette(voc_palette().tobytes())
+def palette_png(label: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, 'PNG')
+    label_image(label.astype(np.uint8)).save(stream, 'PNG')
     return stream.getvalue()
 
 
-def voc_names(count):
+def voc_names(count: int) -> list[str]:
     return [f'2007_{index:06}' for index in range(count)]
 
 
-def voc(folder, count, rng):
+def voc(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
     top, names, files = 'TrainVal/VOCdevkit/VOC2011', voc_names(count), {}
     train, val = divide(names)
     for index, name in enumerate(names):
@@ -126,7 +136,7 @@ def voc(folder, count, rng):
     return [write_tar(folder / 'VOCtrainval_25-May-2011.tar', files)]
 
 
-def voc_test(folder, count, rng):
+def voc_test(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
     top, names = 'Test/VOCdevkit/VOC2011', [f'2011_{index:06}' for index in range(100, 100 + count)]
     files = {
         f'{top}/JPEGImages/{name}.jpg': image_bytes(example(rng, 21, index)[0], 'JPEG')
@@ -136,8 +146,9 @@ def voc_test(folder, count, rng):
     return [write_tar(folder / 'VOC2011test.tar', files)]
 
 
-def sbd(folder, count, rng):
-    """Its train shares one name with the val of as large a `voc`, unless that has but one."""
+def sbd(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
+    """Write SBD, whose train shares one name with the val of as large a `voc`, unless that has only
+    one."""
     top, files = 'benchmark_RELEASE/dataset', {}
     names = [f'2008_{index:06}' for index in range(count)]
     shared = divide(voc_names(count))[1]
@@ -168,7 +179,7 @@ def sbd(folder, count, rng):
     return [write_tar(folder / 'benchmark.tgz', files)]
 
 
-def nyud_archive(folder, names, rng):
+def nyud_archive(folder: Path, names: Iterable[str], rng: np.random.Generator) -> Path:
     files = {}
     for name in names:
         image, label = example(rng, np.arange(1, 41), void=0)
@@ -185,7 +196,7 @@ def nyud_archive(folder, names, rng):
     return write_tar(folder / 'nyud.tar.gz', files)
 
 
-def nyud(folder, count, rng):
+def nyud(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
     names = [str(5001 + index) for index in range(count)]
     trainval, test = divide(names)
     train, val = divide(trainval)
@@ -197,7 +208,7 @@ def nyud(folder, count, rng):
     ]
 
 
-def nyud_splits(folder, count, rng):
+def nyud_splits(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
     trainval, test = divide(list(range(1, count + 1)))
     splits = {
         'trainNdxs': np.array(trainval, float)[:, np.newaxis],
@@ -209,8 +220,8 @@ def nyud_splits(folder, count, rng):
     ]
 
 
-def siftflow(folder, count, rng):
-    """As the real one, it has a scene without labels."""
+def siftflow(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
+    """Write SIFT Flow, which has a scene without labels, as the real one has."""
     top, files = 'SiftFlowDataset', {}
     names = [f'{KINDS[index % 4]}_natu{index}' for index in range(count)]
     for name in names:
@@ -231,8 +242,8 @@ def siftflow(folder, count, rng):
     return [write_zip(folder / 'SiftFlowDataset.zip', files)]
 
 
-def context_labels():
-    """459 names, the 59 of the task among them, some as the set itself spells them."""
+def context_labels() -> list[str]:
+    """Return 459 names, the 59 of the task among them, some as the set itself spells them."""
     own = [RENAMED.get(name, name) for name in PASCALContext.labels['label'][1:]]
     return [
         *(f'thing {index}' for index in range(200)),
@@ -241,7 +252,7 @@ def context_labels():
     ]
 
 
-def pascal_context(folder, count, rng):
+def pascal_context(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
     top, names, images, labels = 'VOCdevkit/VOC2010', voc_names(count), {}, {}
     train, val = divide(names)
     for index, name in enumerate(names):
@@ -260,7 +271,7 @@ def pascal_context(folder, count, rng):
     ]
 
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[Path, int, np.random.Generator], list[Path]]] = {
     'voc': voc,
     'voc-test': voc_test,
     'sbd': sbd,

@@ -1,30 +1,61 @@
-"""What tests share: real weights and images where they are at hand, and small ones made here.
+"""Fixtures of all tests: real weights and images where they are at hand, small ones made here.
 
-FCN_TEST_GPU=0 in the environment runs them on that GPU, where they do not choose a device themselves.
+With FCN_TEST_GPU=0 in the environment the tests run on that GPU, where they do not choose a device
+themselves.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from support import ROOT, make_voc
 
 from fcn import engine
 from fcn.data_layers import DATASETS
-from fcn.data_layers.images import save_label
+from fcn.nets import deploy_net, find
+from fcn.surgery import save, start
+from miniature.generate import generate
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared'
+# These have the longest tests, and go first, so that no process is left with one at the end.
+FIRST = 'sweep', 'experiments', 'robustness'
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files, in order, and the experiments, which share runs, to one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (
+                'experiments' if folder(nodeid) == 'experiments' else super()._split_scope(nodeid)
+            )
+
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders of FIRST first."""
+    items.sort(key=lambda item: [*FIRST, ''].index(folder(item.nodeid)))
+
+
+def folder(nodeid: str) -> str:
+    """Return the folder of FIRST that a test is in, or ''."""
+    return next((name for name in FIRST if name in Path(nodeid.partition('::')[0]).parts), '')
 
 
 @pytest.fixture(scope='session')
-def shared():
-    """The folder of real weights and images; skips where there is none."""
+def shared() -> Callable[[str], Path]:
+    """A function that returns a file of real weights or images, or skips the test."""
 
-    def find(path):
+    def find(path: str) -> Path:
         if not (SHARED / path).exists():
             pytest.skip(f'needs real material that is not here: shared/{path}')
         return SHARED / path
@@ -33,63 +64,75 @@ def shared():
 
 
 @pytest.fixture(scope='session')
-def command():
-    """Runs a command of ours in a process of its own, from the repository's root."""
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs a command of ours in its own process, from the repository's root."""
 
-    def run(*arguments, cwd=ROOT, **options):
+    def run(*arguments: Any, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *map(str, arguments)]
         return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            **options,
+            command, cwd=cwd, capture_output=True, text=True, timeout=300, **options
         )
 
     return run
 
 
 @pytest.fixture(autouse=True)
-def device():
+def device() -> str:
     """The device of each test: the GPU that FCN_TEST_GPU names, else the CPU."""
     return engine.choose_device(int(os.environ.get('FCN_TEST_GPU', -1)))
 
 
-def make_voc(root, names, classes=21, split='train', size=(40, 52), seed=0):
-    """A data set in the layout of VOC: noise, and labels that follow its brightness."""
-    rng = np.random.default_rng(seed)
-    for folder in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    for index, name in enumerate(names):
-        height, width = size[0] + index, size[1] - index
-        image = (
-            rng.integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
-            .repeat(4, 0)
-            .repeat(4, 1)
-        )
-        image = image[:height, :width]
-        label = (image.mean(2).astype(int) * classes // 256).astype(np.uint8)
-        label[:2] = 255
-        Image.fromarray(image).save(root / 'JPEGImages' / f'{name}.jpg', quality=95)
-        save_label(label, root / 'SegmentationClass' / f'{name}.png')
-    (root / 'ImageSets' / 'Segmentation' / f'{split}.txt').write_text('\n'.join(names) + '\n')
+@pytest.fixture(scope='session')
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few images of the miniature's size and classes, to learn from and to validate on."""
+    root, classes = tmp_path_factory.mktemp('mini'), len(DATASETS['mini'].classes)
+    make_voc(root, [f'{i:04}' for i in range(8)], classes, size=(56, 64))
+    return make_voc(root, [f'v{i:03}' for i in range(3)], classes, 'val', size=(56, 64))
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    """A folder in the layout of VOC: six images to learn from, four to validate on."""
+    make_voc(tmp_path / 'voc', [f'2007_{i:06}' for i in range(6)])
+    names = [f'2008_{i:06}' for i in range(4)]
+    return make_voc(tmp_path / 'voc', names, split='seg11valid', seed=1)
+
+
+@pytest.fixture(scope='session')
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    command: Callable[..., subprocess.CompletedProcess[str]],
+) -> Path:
+    """A few scenes of the miniature in data, and in runs the stages to FCN-16s that solve.py
+    trained for three iterations. Tests only read them."""
+    root = tmp_path_factory.mktemp('trained')
+    generate(root / 'data', train=4, val=3, objects=40)
+    where = ['--data', root / 'data', '--runs', root / 'runs']
+    nets = ['mini-vgg', 'mini-fcn32s', 'mini-fcn16s']
+    result = command('solve.py', *nets, *where, '--iterations', 3, '--base-lr', '1e-6')
+    assert result.returncode == 0, result.stderr
     return root
 
 
 @pytest.fixture(scope='session')
-def mini(tmp_path_factory):
-    """A few images of the miniature's size and classes, to learn from and to validate on."""
-    root, classes = tmp_path_factory.mktemp('mini'), len(DATASETS['mini'].classes)
-    make_voc(root, [f'{i:04}' for i in range(8)], classes=classes, size=(56, 64))
-    return make_voc(
-        root, [f'v{i:03}' for i in range(3)], classes=classes, split='val', size=(56, 64)
-    )
+def drawn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that returns a caffemodel of random weights for a net, once made for all tests.
 
+    Its scores differ from pixel to pixel.
+    """
+    folder = tmp_path_factory.mktemp('drawn')
 
-@pytest.fixture
-def voc(tmp_path):
-    """A folder in the layout of VOC: six images to learn from, four to validate on."""
-    make_voc(tmp_path / 'voc', [f'2007_{i:06}' for i in range(6)])
-    return make_voc(
-        tmp_path / 'voc', [f'2008_{i:06}' for i in range(4)], split='seg11valid', seed=1
-    )
+    def draw(name: str) -> Path:
+        file = folder / f'{name}.caffemodel'
+        if not file.exists():
+            net = engine.net_of(deploy_net(find(name)))
+            start(net, [], init_missing=True)
+            rng = np.random.default_rng(0)
+            for layer in net.params:
+                if layer.startswith('score'):
+                    weights = net.params[layer][0].data
+                    weights[...] = rng.normal(0, 0.01, weights.shape)
+            save(net, file)
+        return file
+
+    return draw

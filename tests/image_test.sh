@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the image of Dockerfile without a daemon, and works in it as its user does.
 #   tests/image_test.sh [CUDA=1 …]      build arguments, if any
-# The base image is debootstrapped by this machine's own mirror and settings, under the name that Dockerfile
-# asks for, and kept in ~/.cache; IMAGE_TEST_BASE names a tarball to take instead. Needs root, buildah and,
-# unless there is a tarball, debootstrap; without them it says so and ends with 0.
+# debootstrap makes the base image from this machine's own mirror and settings, under the name that
+# Dockerfile asks for; it is kept in ~/.cache. IMAGE_TEST_BASE names a tarball to use instead. This
+# needs root, buildah and, unless there is a tarball, debootstrap; without them it says so and ends
+# with 0.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +17,7 @@ name=$(sed -n 's/^FROM \(\S*\).*/\1/p' Dockerfile | sort -u)
 base=${IMAGE_TEST_BASE:-${XDG_CACHE_HOME:-$HOME/.cache}/fcn/${name//[:\/]/-}.tar}
 work=$(mktemp -d "${TMPDIR:-/tmp}/image-test-XXXXXX")
 container=
-# Images of this test are kept apart from those of the machine.
+# The images of this test are kept apart from those of the machine.
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 store=(--root "$work/images" --runroot "$work/run")
 cleanup() {
@@ -36,7 +37,7 @@ make_base() { # TARBALL
   rm -rf --one-file-system "$root"
 }
 
-# How this machine reaches its archives and package index: for the test alone, in no committed file.
+# How this machine reaches its archives and package index: for the test only, in no committed file.
 settings() {
   local path
   for path in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list \
@@ -69,6 +70,7 @@ inside sh -c '! command -v gcc cc g++ c++ nvcc cmake' || { say 'a compiler is in
 inside test -w runs -a -w data -a -w weights
 buildah "${store[@]}" inspect --type image --format '{{.Docker.Config.Healthcheck}}' localhost/fcn | grep -q 'import caffe'
 inside python nets/voc-fcn8s/net.py
+inside fcn --version
 for command in solve score infer prepare; do inside python "$command.py" --help >/dev/null; done
 SECONDS=0
 inside python -m miniature --quick

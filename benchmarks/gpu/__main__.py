@@ -1,10 +1,10 @@
-"""Caffe's GPU path, checked and measured in one command.
+"""Checks and measures Caffe's GPU path in one command.
 
     python -m benchmarks.gpu          or: make gpu-check
 
-Where a GPU is: every layer kind on the GPU against the CPU, the suite in GPU mode, forward and training
-beside PyTorch with TF32 and without, images of many sizes at flat memory; the figures go to
-results/bench-gpu.md. Where none is, it says so, tries the same code on the CPU and ends with 0.
+Where a GPU is: every layer kind on the GPU against the CPU, the suite in GPU mode, forward and
+training next to PyTorch with TF32 and without, images of many sizes at flat memory. The figures go
+to results/bench-gpu.md. Without a GPU it says so, tries the same code on the CPU and ends with 0.
 """
 
 import importlib.util
@@ -13,38 +13,37 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from experiments.paper import TABLE1
 from fcn.cli import Parser, run
 from fcn.engine import choose_device, versions
 from fcn.errors import FCNError
 from fcn.io import write_text
-
-from .specs import NETS
+from fcn.text import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'results' / 'bench-gpu.md'
+NETS = ('voc-fcn-alexnet', 'voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s', 'voc-fcn-googlenet')
 AGREE = 1e-3  # of the largest score, without TF32
-GROWTH = 0.01  # of memory, from the first tenth of the images to the end
+MAX_GROWTH = 0.01  # of memory, from the first tenth of the images to the end
 
 
-def measure(*words, tf32=False):
-    """What benchmarks.gpu.measure prints, asked in a process of its own."""
-    command = [
-        sys.executable,
-        '-m',
-        'benchmarks.gpu.measure',
-        *map(str, words),
-        *(['--tf32'] if tf32 else []),
-    ]
+def measure(*arguments: str | int | Path, tf32: bool = False) -> dict[str, Any]:
+    """Return what benchmarks.gpu.measure prints, in a process of its own."""
+    command = [sys.executable, '-m', 'benchmarks.gpu.measure', *map(str, arguments)]
+    command += ['--tf32'] if tf32 else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise FCNError(f'{" ".join(command[2:])} failed:\n{done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check(*arguments, gpu):
-    """Run pytest, its tests on the GPU unless they choose otherwise."""
+def check(*arguments: str, gpu: bool) -> None:
+    """Run pytest, its tests on the GPU unless they choose another device."""
     environment = {**os.environ, **({'FCN_TEST_GPU': '0'} if gpu else {})}
     command = [sys.executable, '-m', 'pytest', '-q', *arguments]
     print('$', *command[1:], flush=True)
@@ -52,93 +51,96 @@ def check(*arguments, gpu):
         raise FCNError(f'{" ".join(command[2:])}: failed, see above')
 
 
-def difference(ours, theirs):
-    """The largest difference of two digests, of the largest value."""
+def difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the largest difference of two digests, as a share of the largest value."""
     return max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) / max(map(abs, theirs))
 
 
-def rows(nets, what, weights, tf32, side, runs, frameworks):
-    """A line of the table for each net: milliseconds and GiB of each framework, their ratio."""
+def rows(
+    nets: Iterable[str],
+    what: str,
+    weights: Path,
+    tf32: bool,
+    side: int,
+    runs: int,
+    frameworks: Sequence[str],
+) -> Iterator[list[str]]:
+    """Yield a line of the table for each net: milliseconds and GiB of each framework, their ratio.
+
+    Raises FCNError if the two frameworks' scores disagree.
+    """
     for name in nets:
-        found = {
-            framework: measure(
-                framework,
-                what,
-                name,
-                '--weights',
-                weights,
-                '--side',
-                side,
-                '--runs',
-                runs,
-                tf32=tf32,
-            )
+        options = ('--weights', weights, '--side', side, '--runs', runs)
+        results = {
+            framework: measure(framework, what, name, *options, tf32=tf32)
             for framework in frameworks
         }
         ms = {
-            framework: 1e3 * sorted(one['seconds'])[runs // 2] for framework, one in found.items()
+            framework: 1e3 * sorted(result['seconds'])[runs // 2]
+            for framework, result in results.items()
         }
-        gib = {framework: one['bytes'] / 2**30 for framework, one in found.items()}
+        gib = {framework: result['bytes'] / 2**30 for framework, result in results.items()}
         cells = [name, 'on' if tf32 else 'off', f'{ms["caffe"]:.1f}', f'{gib["caffe"]:.2f}']
-        if 'torch' in found:
-            apart = (
-                difference(found['caffe']['result'], found['torch']['result'])
-                if what == 'forward'
-                else None
-            )
-            if apart is not None and not tf32 and not apart < AGREE:
+        if 'torch' in results:
+            ratio = ms['caffe'] / ms['torch']
+            cells += [f'{ms["torch"]:.1f}', f'{gib["torch"]:.2f}', f'{ratio:.2f}']
+        if 'torch' in results and what == 'forward':
+            apart = difference(results['caffe']['result'], results['torch']['result'])
+            if not tf32 and not apart < AGREE:
                 raise FCNError(
                     f"{name}: Caffe's and PyTorch's scores are {apart:.2g} apart, above {AGREE}"
                 )
-            cells += [
-                f'{ms["torch"]:.1f}',
-                f'{gib["torch"]:.2f}',
-                f'{ms["caffe"] / ms["torch"]:.2f}',
-            ]
-            cells += [f'{apart:.1g}'] if apart is not None else []
+            cells.append(f'{apart:.1g}')
         if what == 'forward':
-            cells += [str(NETS[name] or '–')]
+            cells.append(str(TABLE1[name].ms) if name in TABLE1 else '–')
         print(*cells, sep='  ', flush=True)
         yield cells
 
 
-def table(head, lines):
-    return '\n'.join(f'| {" | ".join(cells)} |' for cells in [head, ['---'] * len(head), *lines])
-
-
-def flat(weights, net, images, side):
-    """A sentence on memory over images of many sizes; FCNError if it grows."""
-    found = measure('caffe', 'mixed', net, '--weights', weights, '--side', side, '--runs', images)
-    history = found['history']
-    if history[-1] > history[1] * (1 + GROWTH):
+def flat(weights: Path, net: str, images: int, side: int) -> str:
+    """Return a sentence on memory over images of many sizes; raise FCNError if it grows."""
+    options = ('--weights', weights, '--side', side, '--runs', images)
+    result = measure('caffe', 'mixed', net, *options)
+    history = result['history']
+    if history[-1] > history[1] * (1 + MAX_GROWTH):
         raise FCNError(f'memory grew from {history[1]} to {history[-1]} bytes over {images} images')
     return (
-        f'{net} trained on {images} images of {found["sizes"]} sizes from {side // 3} to {side} pixels, the '
-        f'largest first: {history[1] / 2**30:.2f} GiB after a tenth of them, {history[-1] / 2**30:.2f} at the end.'
+        f'{net} trained on {images} images of {result["sizes"]} sizes from {side // 3} to {side} '
+        f'pixels, the largest first: {history[1] / 2**30:.2f} GiB after a tenth of them, '
+        f'{history[-1] / 2**30:.2f} at the end.'
     )
 
 
-def report(device, forward, train, memory, torch):
+def report(
+    device: str,
+    seconds: float,
+    forward: Sequence[Sequence[str]],
+    train: Sequence[Sequence[str]],
+    memory: str,
+    torch: str | None,
+) -> str:
+    """Return the page; `seconds` is how long the whole command took."""
     about = '\n'.join(f'- {name}: {value}' for name, value in versions().items() if name != 'tf32')
-    head = ['net', 'TF32', 'Caffe ms', 'GiB'] + (
-        ['PyTorch ms', 'GiB', 'Caffe / PyTorch'] if torch else []
-    )
+    head = ['net', 'TF32', 'Caffe ms', 'GiB']
+    head += ['PyTorch ms', 'GiB', 'Caffe / PyTorch'] if torch else []
+    forward_head = [*head, *(['scores apart'] if torch else []), 'paper, K40c, ms']
     return f"""# Caffe on the GPU
 
-Median of 20 runs after 3 to warm up, one image of 500×500; memory is all that is used on the device, so the
-bare context counts. By `make gpu-check`, on {device}; PyTorch: {torch or 'not installed'}.
+Median of 20 runs after 3 to warm up, one image of 500×500. Memory is all that is used on the
+device, so the bare context counts. By `make gpu-check`, on {device}; PyTorch:
+{torch or 'not installed'}. All of it, with the tests on the GPU, took {seconds:.0f} s.
 
 {about}
 
 ## Forward
 
-{table(head + (['scores apart'] if torch else []) + ['paper, K40c, ms'], forward)}
+{markdown_table(forward_head, forward)}
 
 ## A training iteration
 
 Forward, backward and update, of one image.
 
-{table(head, train)}
+{markdown_table(head, train)}
 
 ## Memory
 
@@ -146,20 +148,22 @@ Forward, backward and update, of one image.
 """
 
 
-def main():
+def torch_version() -> str | None:
+    """Return the version of PyTorch, asked for in another process, or None if there is none."""
+    if not importlib.util.find_spec('torch'):
+        return None
+    command = [sys.executable, '-c', 'import torch; print(torch.__version__)']
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+
+
+def main() -> int:
     Parser(__doc__, prog='python -m benchmarks.gpu').parse_args()
+    began = time.monotonic()
     device = choose_device()
     gpu = device != 'cpu'
     if not gpu:
-        print('gpu-check: no GPU at hand: nothing is measured; the same code is tried on the CPU')
-    torch = (
-        importlib.util.find_spec('torch')
-        and subprocess.run(
-            [sys.executable, '-c', 'import torch; print(torch.__version__)'],
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-    )
+        print('gpu-check: no GPU here: nothing is measured; the same code is tried on the CPU')
+    torch = torch_version()
     frameworks = ('caffe', 'torch') if torch else ('caffe',)
     if not torch:
         print('gpu-check: PyTorch is not installed, so Caffe is measured alone (pip install torch)')
@@ -169,24 +173,24 @@ def main():
     nets, side, runs, images = (
         (NETS, 500, 20, 500) if gpu else (('voc-fcn-alexnet', 'voc-fcn-googlenet'), 64, 1, 10)
     )
+    modes = (False, True) if gpu else (False,)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, 'weights.npz')
         forward, train = (
             [
                 cells
-                for tf32 in ((False, True) if gpu else (False,))
+                for tf32 in modes
                 for cells in rows(nets, what, weights, tf32, side, runs, frameworks)
             ]
             for what in ('forward', 'train')
         )
         memory = flat(weights, 'voc-fcn8s' if gpu else 'voc-fcn-alexnet', images, side)
-    if gpu:
-        write_text(RESULTS, report(device, forward, train, memory, torch))
-        print(f'gpu-check: {RESULTS.relative_to(ROOT)}')
-    else:
-        print(
-            'gpu-check: no GPU at hand: what could be tried on the CPU works; nothing was written'
-        )
+    if not gpu:
+        print('gpu-check: no GPU here: what could be tried on the CPU works; nothing was written')
+        return 0
+    seconds = time.monotonic() - began
+    write_text(RESULTS, report(device, seconds, forward, train, memory, torch))
+    print(f'gpu-check: {RESULTS.relative_to(ROOT)}')
     return 0
 
 

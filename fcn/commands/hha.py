@@ -1,69 +1,82 @@
-"""Encodes depth as HHA (Gupta, Girshick, Arbeláez and Malik, ECCV 2014), the second input of the NYUDv2 nets.
+"""Encodes depth as HHA (Gupta, Girshick, Arbeláez and Malik, ECCV 2014), the second input of the
+NYUDv2 nets.
 
-    python -m data_layers.hha data/nyud/data/depth hha
+    fcn hha data/nyud/data/depth hha
 
-Each 16-bit depth PNG in FROM becomes a PNG of the same name in TO. Its red, green
-and blue are horizontal disparity, height above the lowest point and angle of the
-surface with gravity, fitted to bytes. Gravity is whatever makes most surfaces
-level or upright, so the camera may be tilted.
+Each 16-bit depth PNG in FROM becomes a PNG of the same name in TO. Its red, green and blue are the
+horizontal disparity, the height above the lowest point and the angle between the surface and
+gravity, fitted to bytes. Gravity is the direction that makes most surfaces level or upright, so the
+camera may be tilted.
 """
 
+import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fcn.cli import Parser
-from fcn.data_layers.hha import FARTHEST, NYUD_CAMERA, check_camera, encode_file
+from fcn.data_layers.hha import MAX_DEPTH, NYUD_CAMERA, check_camera, encode_file
 from fcn.errors import DataError
+from fcn.io import make_folder
 from fcn.text import printable
 
 
-def main():
-    parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument(
-        'source', type=Path, metavar='FROM', help='folder of 16-bit depth PNGs, holes filled in'
-    )
-    parser.add_argument('target', type=Path, metavar='TO', help='folder for the HHA PNGs')
-    parser.add_argument(
+def parse() -> argparse.Namespace:
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add('source', type=Path, metavar='FROM', help='folder of 16-bit depth PNGs, holes filled in')
+    add('target', type=Path, metavar='TO', help='folder for the HHA PNGs')
+    add(
         '--raw',
         type=Path,
         metavar='DIR',
         help='folder of raw depth of the same names: surfaces are fitted only where it is not 0',
     )
-    parser.add_argument(
+    add(
         '--unit',
         type=float,
         default=0.001,
         metavar='METRES',
         help="what a depth of 1 means (default: %(default)s, NYUDv2's millimetres)",
     )
-    parser.add_argument(
+    add(
         '--camera',
         type=float,
         nargs=4,
         default=NYUD_CAMERA,
         metavar=('FX', 'FY', 'CX', 'CY'),
-        help="in pixels, counted from 1 (default: NYUDv2's, %(default)s)",
+        help=f"in pixels, counted from 1 (default: NYUDv2's, {' '.join(map(str, NYUD_CAMERA))})",
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def check(args: argparse.Namespace, files: Sequence[Path]) -> None:
+    """Raise DataError for arguments that cannot be right, and if a file would be overwritten."""
     check_camera(args.camera)
-    if not 0 < args.unit <= FARTHEST:
+    if not 0 < args.unit <= MAX_DEPTH:
         raise DataError(
-            f'--unit {args.unit:g}: want the metres that a depth of 1 means, such as 0.001'
+            f'--unit {args.unit:g}: give the metres that a depth of 1 means, such as 0.001'
         )
-    files = sorted(args.source.glob('*.png'))
-    if os.path.realpath(args.target) in map(
-        os.path.realpath, filter(None, (args.source, args.raw))
-    ):
+    sources = map(os.path.realpath, filter(None, (args.source, args.raw)))
+    if os.path.realpath(args.target) in sources:
         raise DataError(f'{args.target}: would overwrite the originals; give another folder')
     if not files:
-        raise DataError(f'{args.source}: no PNG files lie there')
-    if there := [file.name for file in files if (args.target / file.name).exists()]:
-        raise DataError(f'{args.target / there[0]}: is there already; give another folder')
-    args.target.mkdir(parents=True, exist_ok=True)
-    for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
-        encode_file(
-            file, args.target / file.name, args.raw and args.raw / file.name, args.unit, args.camera
+        raise DataError(
+            f'{os.path.abspath(args.source)}: no PNG files lie there; give the folder of the depth'
         )
+    for file in files:
+        if (args.target / file.name).exists():
+            raise DataError(f'{args.target / file.name}: is there already; give another folder')
+
+
+def main() -> None:
+    args = parse()
+    files = sorted(args.source.glob('*.png'))
+    check(args, files)
+    make_folder(args.target)
+    for file in tqdm(files, desc='hha', unit='image', dynamic_ncols=True):
+        raw = args.raw / file.name if args.raw else None
+        encode_file(file, args.target / file.name, raw, args.unit, args.camera)
     print(f'{len(files)} HHA images in {printable(args.target)}')

@@ -2,47 +2,61 @@
 
     python infer.py photo.jpg                              voc-fcn8s as solve.py trained it
     python infer.py DIR 'holiday/*.png' --net NET --weights FILE --out DIR
+    python infer.py DIR --recursive --json summary.json
+    python infer.py photo.jpg --probabilities person       a grey PNG of one class, or npy of all
     python infer.py DIR --net nyud-fcn32s-color-hha --hha DIR
 
-For each image two pictures: NAME.png, the labels in the VOC colours, and
-NAME_overlay.jpg, the labels over the image with a legend. A net with two kinds of
-labels draws NAME_geo.png and NAME_geo_overlay.jpg too.
+For each image two pictures: NAME.png, the labels in the classes' colours, and NAME_overlay.jpg, the
+labels over the image with a legend. A net with two kinds of labels draws NAME_geo.png and
+NAME_geo_overlay.jpg too. Subfolders keep their names below --out.
 """
 
+import argparse
 import glob
+import json
 import os
-import sys
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from fcn.cli import Parser, add_net_options, whole
-from fcn.data_layers import DATASETS
-from fcn.data_layers.images import FORMATS, save_label
-from fcn.engine import choose_device
-from fcn.errors import DataError, FCNErrors, RunError
-from fcn.inference import load_net, segment
-from fcn.io import replacing
-from fcn.memory import SHARE, free_memory
-from fcn.memory_estimate import MemoryEstimate
-from fcn.nets import deploy_net, find
-from fcn.solvers import weights_for
-from fcn.text import gigabytes, printable
-from fcn.tiling import Tiling, segment_tiled
-from fcn.visualize import overlay
+from fcn.cli import Parser, add_net_options, bar, integer
+from fcn.data_layers.images import FORMATS
+from fcn.errors import DataError, FCNError, FCNErrors, RunError
+from fcn.io import replacing, write_text
+from fcn.nets import NetConfig
+from fcn.segmenter import Segmentation, Segmenter, load
+from fcn.text import few, printable
 
 COMPANIONS = ('depth', 'hha')
-BAND = 256  # rows of an overlay that are painted at once
 ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
-def parse(arguments=None):
+class Job(NamedTuple):
+    """An image to segment: its files by input, and where its pictures go, without endings."""
+
+    files: dict[str, Path]
+    target: Path
+
+    @property
+    def file(self) -> Path:
+        """The first input's file, which the pictures show."""
+        return next(iter(self.files.values()))
+
+    def picture(self, label: str, ending: str) -> Path:
+        """Return the path of a picture; `label` is '' for the first kind of labels."""
+        suffix = f'_{label}' if label else ''
+        return self.target.with_name(f'{self.target.name}{suffix}{ending}')
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
-    add('--net', default='voc-fcn8s', metavar='NET', help='default: voc-fcn8s')
+    add('--net', default='voc-fcn8s', metavar='NET', help='net or run folder (default: voc-fcn8s)')
     add(
         '--out',
         type=Path,
@@ -50,174 +64,217 @@ def parse(arguments=None):
         metavar='DIR',
         help='where the pictures go (default: out)',
     )
+    add('--recursive', action='store_true', help='look into the subfolders of folders too')
     add(
         '--tile',
-        type=whole(1),
+        type=integer(1),
         metavar='SIDE',
-        help='segment by tiles of at most SIDE pixels, to the same scores in '
-        'less memory (default: where an image does not fit whole)',
+        help='segment by tiles of at most SIDE pixels, to the same scores in less memory '
+        '(default: where an image does not fit whole)',
     )
+    add(
+        '--probabilities',
+        metavar='npy|CLASS',
+        help='write the probabilities too: npy for NAME_probabilities.npy, C×H×W float32, or the '
+        'name of a class for NAME_CLASS.png, grey from 0 to 255',
+    )
+    add('--json', type=Path, metavar='FILE', help="write each image's classes, shares and time")
     for name in COMPANIONS:
         add(
             f'--{name}',
             type=Path,
             metavar='DIR',
-            help=f'for nets that see {name} too: folder of files named as the images',
+            help=f'for nets that see {name} too: the folder of its files, named as the images',
         )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     return parser.parse_args(arguments)
 
 
-def find_images(patterns):
-    """The image files that files, folders and patterns mean; DataError for one that means none."""
-    files = []
+def find_images(patterns: list[str], recursive: bool, out: Path) -> list[tuple[Path, Path]]:
+    """Return (file, name) of the images that files, folders and patterns mean.
+
+    The name is the path below the folder given, without its ending. What lies in the folder `out`
+    is no input. Raises DataError for a pattern that means no image.
+    """
+    images: dict[Path, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            found = sorted(filter(looks_like_image, path.iterdir()))
+            candidates = path.rglob('*') if recursive else path.iterdir()
+            found = {file: file.relative_to(path) for file in candidates if looks_like_image(file)}
+            kept = {file: name for file, name in found.items() if not _is_below(file, out)}
+            found = kept or found
         elif path.exists():
-            found = [path]
+            found = {path: Path(path.name)}
         else:
-            found = sorted(filter(looks_like_image, map(Path, glob.glob(pattern, recursive=True))))
+            files = filter(looks_like_image, map(Path, glob.glob(pattern, recursive=True)))
+            found = {file: Path(file.name) for file in files}
         if not found:
-            raise DataError(f'{pattern}: no image there')
-        files += found
-    return list(dict.fromkeys(files))
+            hint = '; give --recursive to look into its subfolders' if path.is_dir() else ''
+            raise DataError(f'{pattern}: no image there{hint if not recursive else ""}')
+        images |= dict(sorted(found.items()))
+    return list(images.items())
 
 
-def looks_like_image(path):
-    return path.is_file() and path.suffix.lower() in ENDINGS
+def looks_like_image(path: Path) -> bool:
+    """Return whether a path is a file whose ending is that of an image."""
+    return path.is_file() and path.suffix.lower() in ENDINGS and not path.name.startswith('.')
 
 
-def output_names(files):
-    """A name for each file's pictures; files of one stem keep their endings too."""
-    stems = Counter(file.stem for file in files)
-    names = [file.stem if stems[file.stem] == 1 else file.name.replace('.', '_') for file in files]
+def _is_below(file: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
+
+
+def targets(images: list[tuple[Path, Path]], out: Path) -> list[Path]:
+    """Return the path of each image's pictures without endings.
+
+    Images of one folder and stem keep their own endings too, as a_jpg and a_png.
+    """
+    stems = Counter(name.with_suffix('') for _, name in images)
+    names = [
+        name.with_suffix('')
+        if stems[name.with_suffix('')] == 1
+        else name.with_name(name.name.replace('.', '_'))
+        for _, name in images
+    ]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(
             f'{twice[0]}: several images of this name; segment their folders one by one'
         )
-    return names
+    return [out / name for name in names]
 
 
-def outputs(out, inputs, labels):
-    """{label: (its picture, its overlay)} for each {input: file}; DataError if one would overwrite what is read."""
-    taken = {os.path.realpath(path) for files in inputs for path in files.values()}
-    images = [next(iter(files.values())) for files in inputs]
-    targets = []
-    for file, name in zip(images, output_names(images), strict=True):
-        ends = {label: f'_{label}' if index else '' for index, label in enumerate(labels)}
-        pictures = {
-            label: (out / f'{name}{end}.png', out / f'{name}{end}_overlay.jpg')
-            for label, end in ends.items()
-        }
-        if clash := [
-            picture
-            for pair in pictures.values()
-            for picture in pair
-            if os.path.realpath(picture) in taken
-        ]:
-            raise DataError(
-                f'{clash[0]}: the labels of {file} would overwrite it; give another --out'
-            )
-        targets.append(pictures)
-    return targets
+def plan(args: argparse.Namespace, config: NetConfig) -> list[Job]:
+    """Return what is to be done. Raises DataError if a picture would overwrite what is read."""
+    images = find_images(args.images, args.recursive, args.out)
+    folders = {name: getattr(args, name) for name in COMPANIONS}
+    jobs = [
+        Job(input_files(config, file, folders), target)
+        for (file, _), target in zip(images, targets(images, args.out), strict=True)
+    ]
+    read = {os.path.realpath(path) for job in jobs for path in job.files.values()}
+    for job in jobs:
+        for index, label in enumerate(config.classes):
+            for ending in ('.png', '_overlay.jpg'):
+                picture = job.picture(label if index else '', ending)
+                if os.path.realpath(picture) in read:
+                    raise DataError(
+                        f'{picture}: the labels of {job.file} would overwrite it; '
+                        'give another --out'
+                    )
+    return jobs
 
 
-def input_files(config, file, folders):
-    """{input: file} of an image: itself for the first input, files of its name in `folders` for the others."""
-    first, *others = config.input_blobs
+def input_files(config: NetConfig, file: Path, folders: dict[str, Path | None]) -> dict[str, Path]:
+    """Return {input: file} of an image: itself for the first input, files of its name in `folders`
+    for the others."""
+    first, *others = config.input_names
     files = {first: file}
     for name in others:
-        if folders[name] is None:
-            raise DataError(f'{file}: the net sees {name} too; give the folder of it with --{name}')
-        found = [
-            path
-            for path in folders[name].glob(f'{glob.escape(file.stem)}.*')
-            if looks_like_image(path)
-        ]
+        folder = folders[name]
+        if folder is None:
+            raise DataError(f'{file}: the net sees {name} too; give its folder with --{name}')
+        named = folder.glob(f'{glob.escape(file.stem)}.*')
+        found = [path for path in named if looks_like_image(path)]
         if len(found) != 1:
             raise DataError(
-                f'{folders[name] / file.stem}: {len(found) or "no"} files of {name} there for {file}; '
+                f'{folder / file.stem}: {len(found) or "no"} files of {name} there for {file}; '
                 'there must be one'
             )
-        (files[name],) = found
+        files[name] = found[0]
     return files
 
 
-def read_inputs(config, files):
-    """{input: array} of {input: file}, all H×W; DataError if one is of another size."""
-    inputs = DATASETS[config.data].inputs
-    images = {name: inputs[name].read(file, rotate=True) for name, file in files.items()}
-    first = next(iter(images))
-    (height, width), *others = (image.shape[:2] for image in images.values())
-    for (name, file), size in zip(list(files.items())[1:], others, strict=True):
-        if size != (height, width):
-            raise DataError(
-                f'{file}: the {name} is {size[1]}×{size[0]}, its {first} {width}×{height}; '
-                'they must be equal'
-            )
-    return images
-
-
-def segment_fitting(net, config, estimate, files, side=None, free=None):
-    """The inputs in `files` and their labels, found by tiles of at most side×side, or of what fits if the image
-    does not fit whole in `free` bytes, or in the memory that is free now."""
-    images = read_inputs(config, files)
-    first = next(iter(images))
-    height, width = images[first].shape[:2]
-    free = free_memory() if free is None else free
-    if side is None and estimate.fits(height, width, free):
-        return images, segment(net, config, images)
-    if side and not estimate.fits(min(side, height), min(side, width), free):
-        raise DataError(
-            f'--tile {side}: a tile of {files[first]} needs '
-            f'{gigabytes(estimate.bytes(min(side, height), min(side, width)))} and '
-            f'{gigabytes(SHARE * free)} may be taken; give a smaller one, or leave the option out'
-        )
-    side = side or estimate.tile(Tiling.of(config), free)
-    tqdm.write(printable(f'{files[first]}: {width}×{height} by tiles of {side}'), file=sys.stderr)
-    return images, segment_tiled(net, config, images, side)
-
-
-def main(arguments=None):
-    args = parse(arguments)
-    config = find(args.net)
-    if config.is_classifier:
-        raise RunError(f'{args.net} is a classifier; segment with an FCN')
-    labels = config.classes
-    folders = {name: getattr(args, name) for name in COMPANIONS}
-    if idle := [
-        name
-        for name, folder in folders.items()
-        if folder and name not in list(config.input_blobs)[1:]
-    ]:
-        raise RunError(f'--{idle[0]}: {args.net} sees no {idle[0]} beside the images; leave it out')
-    inputs = [input_files(config, file, folders) for file in find_images(args.images)]
-    targets = outputs(args.out, inputs, labels)
-    if args.tile is not None and args.tile < Tiling.of(config).smallest():
+def check_options(args: argparse.Namespace, segmenter: Segmenter) -> None:
+    """Raise FCNError for options that do not fit the net."""
+    if args.tile is not None and args.tile < segmenter.smallest_tile:
         raise RunError(
-            f'--tile {args.tile} is all overlap for {args.net}; give {Tiling.of(config).smallest()} or more'
+            f'--tile {args.tile} is all overlap for {segmenter.name}; '
+            f'give {segmenter.smallest_tile} or more'
         )
-    device = choose_device(args.gpu)
-    net = load_net(deploy_net(config), weights_for(args.net, args.runs, args.weights))
-    estimate, bad = MemoryEstimate(net, device), []
-    # A GPU's is asked for once: the weights come to it later, and what an image took stays for the next.
-    free = None if device == 'cpu' else max(0, free_memory(device) - estimate.weights)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for files, pictures in tqdm(
-        list(zip(inputs, targets, strict=True)), unit='image', dynamic_ncols=True
-    ):
+    if args.probabilities not in (None, 'npy', *segmenter.classes):
+        raise FCNError(
+            f'--probabilities {args.probabilities}: {segmenter.name} has no such class; give npy, '
+            f'or one of {few(segmenter.classes, 60)}'
+        )
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Make a folder to write to. Raises FCNError, with its full path and the fix, if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        reason = 'no permission'
+    except OSError as error:
+        writable, reason = False, error.strerror or str(error)
+    if not writable:
+        raise FCNError(
+            f'{folder.absolute()}: cannot be written to ({reason}); name another with {option}'
+        )
+
+
+def write(job: Job, result: Segmentation, probabilities: str | None) -> dict[str, Any]:
+    """Write the pictures of an image and return its entry in the summary."""
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    entry: dict[str, Any] = {
+        'file': str(job.file),
+        'width': result.labels.shape[1],
+        'height': result.labels.shape[0],
+    }
+    for label, part in {'': result, **result.others}.items():
+        picture = job.picture(label, '.png')
+        with replacing(picture, durable=False) as partial:
+            part.label_image().save(partial)
+        with replacing(job.picture(label, '_overlay.jpg'), durable=False) as partial:
+            part.overlay().save(partial, quality=92)
+        shares = {name: round(share, 6) for name, share in part.shares.items()}
+        entry |= {f'{label}_labels' if label else 'labels': str(picture)}
+        entry |= {f'{label}_shares' if label else 'shares': shares}
+    if probabilities == 'npy':
+        with replacing(job.picture('', '_probabilities.npy'), durable=False) as partial:
+            np.save(partial, result.probabilities)
+    elif probabilities:
+        grey = result.probabilities[result.classes.index(probabilities)]
+        picture = job.picture('', f'_{probabilities.replace("/", "_")}.png')
+        with replacing(picture, durable=False) as partial:
+            Image.fromarray(np.rint(255 * grey).astype(np.uint8)).save(partial)
+    return entry
+
+
+def main(arguments: list[str] | None = None) -> None:
+    began = time.monotonic()
+    args = parse(arguments)
+    segmenter = load(args.net, args.weights, gpu=args.gpu, runs=args.runs)
+    others = segmenter.inputs[1:]
+    for name in COMPANIONS:
+        if getattr(args, name) and name not in others:
+            raise RunError(f'--{name}: {segmenter.name} sees no {name} besides the images')
+    check_options(args, segmenter)
+    jobs = plan(args, segmenter.config)
+    make_folder(args.out, '--out')
+    entries: list[dict[str, Any]] = []
+    bad: list[FCNError] = []
+    for job in bar('infer', 'image')(jobs):
+        start = time.monotonic()
+        first, *more = job.files.items()
         try:
-            images, found = segment_fitting(net, config, estimate, files, args.tile, free)
+            result = segmenter(first[1], tile=args.tile, **dict(more))
         except DataError as error:  # The others are still wanted.
             bad.append(error)
             continue
-        image = next(iter(images.values()))
-        for label, (picture, painted) in pictures.items():
-            save_label(found[label], picture)
-            with replacing(painted, durable=False) as partial:
-                overlay(image, found[label], labels[label]).save(partial, quality=92)
-    print(f'{len(inputs) - len(bad)} images in {printable(args.out)}')
+        entry = write(job, result, args.probabilities)
+        entries.append(entry | {'seconds': round(time.monotonic() - start, 3)})
+    if args.json:
+        summary = {
+            'net': segmenter.name,
+            'weights': str(segmenter.weights),
+            'device': segmenter.device,
+            'classes': segmenter.classes,
+            'images': entries,
+            'refused': [str(error) for error in bad],
+            'seconds': round(time.monotonic() - began, 3),
+        }
+        write_text(args.json, json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
+    print(f'{len(entries)} images in {printable(args.out)}')
     if bad:
         raise FCNErrors(bad)

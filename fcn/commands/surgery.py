@@ -1,19 +1,22 @@
 """Net surgery on files.
 
-    python -m surgery init NET OUT --weights FILE   starting weights of a net of nets/table.py
-    python -m surgery cast PROTOTXT FILE OUT        a classifier made fully convolutional
-    python -m surgery rarefy PROTOTXT OUT           its subsampling removed, what follows dilated
+    fcn surgery init NET OUT --weights FILE   make the starting weights of a net of nets/table.py
+    fcn surgery cast PROTOTXT FILE OUT        make a classifier fully convolutional
+    fcn surgery rarefy PROTOTXT OUT           remove a net's subsampling and dilate what follows
 
-`init` prints what was copied, cast, left and filled. `cast` writes OUT.prototxt and
+`init` prints what was copied, cast, not used and filled. `cast` writes OUT.prototxt and
 OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the net has already.
 """
 
+import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
 
-from fcn.cli import Parser, whole
+from fcn.cli import Parser, integer
+from fcn.engine import caffe
 from fcn.errors import FCNError, WeightsError
 from fcn.io import check_writable, write_text
 from fcn.nets import deploy_net, find
@@ -32,8 +35,8 @@ from fcn.surgery import (
 from fcn.text import few, printable
 
 
-def parse(arguments=None):
-    parser = Parser(__doc__, prog='python -m surgery')
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = Parser(__doc__, prog='fcn surgery')
     commands = parser.add_subparsers(dest='command', required=True)
     init = commands.add_parser('init', help="make a net's starting weights")
     init.add_argument('net', metavar='NET', help='name of a net, or a prototxt')
@@ -43,18 +46,20 @@ def parse(arguments=None):
         action='append',
         default=[],
         metavar='FILE[:STREAM]',
-        help='caffemodel to take weights from; several may be given, each for the stream it names',
+        help='caffemodel to take weights from; several may be given, each with its stream',
     )
     init.add_argument(
-        '--init-missing', action='store_true', help='draw what the files lack from Gaussians'
+        '--init-missing',
+        action='store_true',
+        help='draw layers that the files lack from seeded Gaussians',
     )
-    init.add_argument('--seed', type=whole(0), default=1337, help='of the Gaussians')
-    fully = commands.add_parser('cast', help='make a classifier fully convolutional')
-    fully.add_argument(
+    init.add_argument('--seed', type=integer(0), default=1337, help='random seed of the Gaussians')
+    full = commands.add_parser('cast', help='make a classifier fully convolutional')
+    full.add_argument(
         'net', metavar='PROTOTXT', help="the classifier's deploy prototxt, or a net's name"
     )
-    fully.add_argument('weights', metavar='FILE', help='its caffemodel')
-    fully.add_argument('out', type=Path, metavar='OUT', help='path without ending')
+    full.add_argument('weights', metavar='FILE', help='its caffemodel')
+    full.add_argument('out', type=Path, metavar='OUT', help='path without extension')
     rare = commands.add_parser('rarefy', help='remove subsampling and dilate what follows')
     rare.add_argument(
         'net',
@@ -66,24 +71,28 @@ def parse(arguments=None):
         '--layers',
         type=lambda text: text.split(','),
         metavar='NAME,…',
-        help='whose strides go (default: all that subsample)',
+        help='layers whose stride becomes 1 (default: all that subsample)',
     )
-    rare.add_argument('--top', metavar='BLOB', help='where the net is to end, before it upsamples')
     rare.add_argument(
-        '--batch', action='store_true', help='dilate nothing: end in a batch of subsampled versions'
+        '--top', metavar='BLOB', help='blob where the net ends, before it is upsampled'
+    )
+    rare.add_argument(
+        '--batch',
+        action='store_true',
+        help='dilate nothing; the output is a batch of subsampled versions',
     )
     return parser.parse_args(arguments)
 
 
-def spec_of(net):
-    """The NetParameter of the deploy net that a name or the path of a prototxt means."""
+def spec_of(net: str) -> 'caffe.proto.caffe_pb2.NetParameter':
+    """Return the deploy net of a net's name, or of the path of a prototxt."""
     if Path(net).suffix == '.prototxt':
         return read_spec(Path(net))
     return deploy_net(find(net)).to_proto()
 
 
-def check_outputs(*files, inputs):
-    """WeightsError if a file to write is one to read, or cannot be written."""
+def check_outputs(*files: Path, inputs: Sequence[str]) -> None:
+    """Raise FCNError if a file to write is one to read, or cannot be written."""
     for file in files:
         if clash := [
             source for source in inputs if os.path.realpath(source) == os.path.realpath(file)
@@ -92,31 +101,32 @@ def check_outputs(*files, inputs):
         check_writable(file)
 
 
-def init(args):
-    path, spec = args.net, spec_of(args.net)
-    check_outputs(
-        args.out, inputs=[path, *(file for file, _ in map(weights_and_stream, args.weights))]
-    )
-    net = load(spec, path)
-    report = start(net, list(map(weights_and_stream, args.weights)), args.init_missing, args.seed)
+def init(args: argparse.Namespace) -> None:
+    sources = list(map(weights_and_stream, args.weights))
+    spec = spec_of(args.net)
+    check_outputs(args.out, inputs=[args.net, *(file for file, _ in sources)])
+    net = load(spec, args.net)
+    report = start(net, sources, args.init_missing, args.seed)
     print(report)
     if report.missing:
         raise WeightsError(
-            f'{args.out}: not written, since {len(report.missing)} layers have no weights'
+            f'{args.out}: not written, since {len(report.missing)} layers have no weights; give '
+            'a file that has them, or draw them with --init-missing'
         )
     save(net, args.out)
 
 
-def cast(args):
+def cast(args: argparse.Namespace) -> None:
     path, spec = args.net, spec_of(args.net)
     prototxt, caffemodel = (
-        args.out.with_name(args.out.name + end) for end in ('.prototxt', '.caffemodel')
+        args.out.with_name(args.out.name + extension) for extension in ('.prototxt', '.caffemodel')
     )
     check_outputs(prototxt, caffemodel, inputs=[path, args.weights])
+    net = load(spec, path)
     try:
-        spec = convolutionalize(load(spec, path), spec)
+        spec = convolutionalize(net, spec)
     except WeightsError as error:
-        raise WeightsError(str(error) if str(path) in str(error) else f'{path}: {error}') from error
+        raise WeightsError(f'{path}: {error}') from error
     net = load(spec, f'{path}, cast')
     report = transplant(net, args.weights)
     print(report)
@@ -128,7 +138,7 @@ def cast(args):
     write_text(prototxt, text_format.MessageToString(spec))
 
 
-def rarefied(args):
+def rarefied(args: argparse.Namespace) -> None:
     path, spec = args.net, spec_of(args.net)
     check_outputs(args.out, inputs=[path])
     try:
@@ -139,10 +149,10 @@ def rarefied(args):
     except FCNError as error:
         raise FCNError(f'{path}: {error}') from error
     write_text(args.out, text_format.MessageToString(result))
-    print(printable(f'{"stride 1":>12}  {", ".join(removed)}'))
+    print(printable(f'stride set to 1: {", ".join(removed)}'))
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     {'init': init, 'cast': cast, 'rarefy': rarefied}[args.command](args)
     print(printable(args.out))

@@ -1,14 +1,14 @@
-"""Data sets and weights onto the disk, from their owners' places or from archives at hand.
+"""Brings data sets and weights onto the disk, from their owners' servers or from archives at hand.
 
-`sets.SETS` is one table: what a set is fetched from and what the archives lack. `fetch`
-downloads, `unpack` takes out of an archive the files that a set's layers read, `arrange`
-computes the lists and checks that every example is there, and `make` does all of it in a
-folder beside the set's own, which is renamed when it is whole.
+`archives.ARCHIVES` says what each set is fetched from and what its archives lack. `fetch`
+downloads, `unpack` takes the files that a set's layers read out of an archive, `arrange` computes
+the lists and checks that every example is there, and `make` does all of it in a folder next to the
+set's own, which gets its name when it is complete.
 """
 
-from .fetch import DigestError, FetchError, fetch
-from .make import lock, make
-from .sets import SETS
-from .unpack import unpack
+from fcn.preparation.archives import ARCHIVES
+from fcn.preparation.fetch import DigestError, FetchError, fetch
+from fcn.preparation.make import make
+from fcn.preparation.unpack import unpack
 
-__all__ = ['SETS', 'DigestError', 'FetchError', 'fetch', 'lock', 'make', 'unpack']
+__all__ = ['ARCHIVES', 'DigestError', 'FetchError', 'fetch', 'make', 'unpack']

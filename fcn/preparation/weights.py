@@ -1,7 +1,10 @@
-"""Published weights: ILSVRC's classifiers and the authors' FCNs, by the rows of nets.table that have a url."""
+"""Published weights: ILSVRC's classifiers and the authors' FCNs, of the configs that have a url."""
 
 import filecmp
 import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
 
 from fcn.errors import FCNError, WeightsError
 from fcn.io import replacing
@@ -11,6 +14,7 @@ from fcn.text import few
 
 from .fetch import FetchError, by_hand, fetch, file_name, warn_if_other
 
+Kind = Literal['ilsvrc', 'fcn-weights']
 # As Caffe's model zoo and OpenCV's tests publish them.
 DIGESTS = {
     'VGG_ILSVRC_16_layers.caffemodel': 'sha1:9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24',
@@ -22,24 +26,35 @@ DIGESTS = {
 }
 
 
-def published(kind):
-    """{net: url} of the nets of 'ilsvrc' or of 'fcn-weights' whose weights are published."""
+def published(kind: Kind) -> dict[str, str]:
+    """Return {net: url} of the nets whose weights are published: classifiers for 'ilsvrc', nets
+    that segment for 'fcn-weights'."""
     return {
         name: config.url
         for name, config in NETS.items()
-        if config.url and name.startswith('ilsvrc-') == (kind == 'ilsvrc')
+        if config.url and config.is_classifier == (kind == 'ilsvrc')
     }
 
 
-def check(path):
-    """The number of layers with weights in a caffemodel; WeightsError if it is none."""
+def check(path: Path) -> int:
+    """Return the number of layers with weights in a caffemodel.
+
+    Raises WeightsError if it is damaged or another kind of file.
+    """
     return sum(1 for _ in read_weights(path))
 
 
-def bring(kind, nets, folder, given=(), protocols='https'):
-    """Yield (net, file, number of layers) of each net of a kind, or of those named, once its weights are in `folder`.
+def bring(
+    kind: Kind,
+    nets: Sequence[str],
+    folder: Path,
+    given: Sequence[Path] = (),
+    protocols: str = 'https',
+) -> Iterator[tuple[str, Path, int]]:
+    """Yield (net, file, number of layers) of each net once its weights are in `folder`.
 
-    Files that are there are read and left alone, unless another is given. Raises FCNError.
+    The nets are those named in `nets`, or all of the kind. Files that are there are read and left
+    alone, unless another is given. Raises FCNError.
     """
     urls = published(kind)
     if unknown := [name for name in nets if name not in urls]:
@@ -55,10 +70,9 @@ def bring(kind, nets, folder, given=(), protocols='https'):
         )
     for name, url in urls.items():
         file = folder / file_name(url)
-        if file.name in at_hand and not (
-            file.is_file() and filecmp.cmp(at_hand[file.name], file, shallow=False)
-        ):
-            _copy(at_hand[file.name], file)
+        own = at_hand.get(file.name)
+        if own and not (file.is_file() and filecmp.cmp(own, file, shallow=False)):
+            _copy(own, file)
         elif not file.is_file():
             try:
                 fetch(url, file, DIGESTS.get(file.name), check, protocols)
@@ -68,12 +82,13 @@ def bring(kind, nets, folder, given=(), protocols='https'):
         try:
             layers = check(file)
         except WeightsError as error:
-            raise WeightsError(f'{error}. Remove it and run this command again') from error
+            raise WeightsError(f'{error}; remove it and run this command again') from error
         yield name, file, layers
 
 
-def _copy(source, target):
-    """Copy a caffemodel of the user's, which appears whole or not at all."""
+def _copy(source: Path, target: Path) -> None:
+    """Copy a user's caffemodel, which appears whole or not at all. Raises WeightsError if it is
+    damaged."""
     check(source)
     warn_if_other(source, DIGESTS)
     with replacing(target) as partial:

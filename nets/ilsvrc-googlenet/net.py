@@ -1,6 +1,6 @@
 """GoogLeNet, the ILSVRC classifier (nets/googlenet.py).
 
-python nets/ilsvrc-googlenet/net.py    writes its prototxts next to it
+`python nets/ilsvrc-googlenet/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

@@ -1,6 +1,6 @@
 """VGG-16, the ILSVRC classifier that most FCNs come from (nets/vgg.py).
 
-python nets/ilsvrc-vgg16/net.py    writes its prototxts next to it
+`python nets/ilsvrc-vgg16/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

@@ -1,14 +1,14 @@
 """Late fusion at stride 16: the mean scores of colour and HHA at fc7 and at pool4, fused. It is the
 paper's best net on NYUDv2 (section 5, Table 4).
 
-    python nets/nyud-fcn16s-color-hha/net.py    writes its prototxts next to it
+`python nets/nyud-fcn16s-color-hha/net.py` writes its prototxts next to it.
 """
 
-from fcn.nets.builder import Named
+from fcn.nets.builder import Builder, Named, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
+def layers(n: NetSpec, net: Builder) -> None:
     """Add both streams to NetSpec `n`; the layers of each end in its name."""
     color, hha = Named(n, 'color'), Named(n, 'hha')
     color.score_fr = net.score(net.backbone(color, n.color))

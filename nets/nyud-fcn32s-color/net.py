@@ -1,6 +1,6 @@
 """FCN-32s of colour, 40 classes: the layers are those of nets/voc-fcn32s/net.py.
 
-python nets/nyud-fcn32s-color/net.py    writes its prototxts next to it
+`python nets/nyud-fcn32s-color/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

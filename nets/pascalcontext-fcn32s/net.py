@@ -1,6 +1,6 @@
 """FCN-32s with 60 classes: the layers are those of nets/voc-fcn32s/net.py.
 
-python nets/pascalcontext-fcn32s/net.py    writes its prototxts next to it
+`python nets/pascalcontext-fcn32s/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

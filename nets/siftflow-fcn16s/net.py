@@ -1,7 +1,7 @@
 """FCN-16s with two heads on one backbone, each as nets/voc-fcn16s/net.py spells it: the layers of
 the semantic one end in _sem, those of the geometric one in _geo.
 
-    python nets/siftflow-fcn16s/net.py    writes its prototxts next to it
+`python nets/siftflow-fcn16s/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

@@ -1,6 +1,6 @@
 """FCN-32s of AlexNet by the CVPR paper's recipe: nets/voc-fcn32s/net.py spells the layers after it.
 
-python nets/voc-fcn-alexnet-cvpr/net.py    writes its prototxts next to it
+`python nets/voc-fcn-alexnet-cvpr/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

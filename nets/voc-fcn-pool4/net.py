@@ -1,12 +1,13 @@
 """pool4 scored alone, without the layers above it (section 4.2).
 
-python nets/voc-fcn-pool4/net.py    writes its prototxts next to it
+`python nets/voc-fcn-pool4/net.py` writes its prototxts next to it.
 """
 
+from fcn.nets.builder import Builder, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
+def layers(n: NetSpec, net: Builder) -> None:
     """Add the score of pool4, upsampled to the image, to NetSpec `n`."""
     pool4 = net.backbone(n, n.data)  # conv1_1 … pool4
     n.score_pool4 = net.score(pool4)  # stride 16

@@ -1,7 +1,7 @@
 """FCN-16s by the CVPR paper's recipe: nets/voc-fcn16s/net.py, with upsampling between the
 strides learned.
 
-    python nets/voc-fcn16s-cvpr/net.py    writes its prototxts next to it
+`python nets/voc-fcn16s-cvpr/net.py` writes its prototxts next to it.
 """
 
 from fcn.prototxts import write_net

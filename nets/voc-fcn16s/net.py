@@ -1,12 +1,13 @@
 """FCN-16s: the scores of fc7 and pool4, fused and upsampled to the image (section 4.2, Figure 3).
 
-python nets/voc-fcn16s/net.py    writes its prototxts next to it
+`python nets/voc-fcn16s/net.py` writes its prototxts next to it.
 """
 
+from fcn.nets.builder import Builder, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
+def layers(n: NetSpec, net: Builder) -> None:
     """Add FCN-16s to NetSpec `n`. `net` (nets/builder.py) knows the backbone, here VGG-16, the
     number of classes and what is learned."""
     fc7 = net.backbone(n, n.data)  # conv1_1 … pool4 … pool5, and fc6 and fc7 as convolutions

@@ -1,17 +1,17 @@
 """FCN-8s trained at once: fixed scales bring pool4 and pool3 to the size of the features above
 them, so that one learning rate suits all (PAMI, section 4.3).
 
-    python nets/voc-fcn8s-atonce/net.py    writes its prototxts next to it
+`python nets/voc-fcn8s-atonce/net.py` writes its prototxts next to it.
 """
 
+from fcn.nets.builder import Builder, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
-    """Add FCN-8s with scaled skip layers to NetSpec `n`; nets/voc-fcn8s/net.py is without."""
-    fc7 = net.backbone(
-        n, n.data
-    )  # conv1_1 … pool3 … pool4 … pool5, and fc6 and fc7 as convolutions
+def layers(n: NetSpec, net: Builder) -> None:
+    """Add FCN-8s with scaled skip layers to NetSpec `n`; nets/voc-fcn8s/net.py has none."""
+    # conv1_1 … pool3 … pool4 … pool5, and fc6 and fc7 as convolutions
+    fc7 = net.backbone(n, n.data)
 
     n.score_fr = net.score(fc7)  # stride 32
     n.upscore2 = net.upscore(n.score_fr, stride=2)

@@ -1,15 +1,16 @@
 """FCN-8s of GoogLeNet: the scores of its last features, inception_4e and inception_3b, fused.
 
-    python nets/voc-fcn8s-googlenet/net.py    writes its prototxts next to it
+`python nets/voc-fcn8s-googlenet/net.py` writes its prototxts next to it.
 
 GoogLeNet pools 3×3 and rounds up, so an upsampled score is never smaller than the skip: it is the
 one that is cropped.
 """
 
+from fcn.nets.builder import Builder, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
+def layers(n: NetSpec, net: Builder) -> None:
     """Add FCN-8s of GoogLeNet to NetSpec `n`; nets/voc-fcn8s/net.py is that of VGG-16."""
     features = net.backbone(n, n.data)  # conv1 … inception_5b
 

@@ -1,18 +1,18 @@
 """FCN-8s: the scores of fc7, pool4 and pool3, fused from coarse to fine and upsampled to the image
 (section 4.2, Figure 3).
 
-    python nets/voc-fcn8s/net.py    writes its prototxts next to it
+`python nets/voc-fcn8s/net.py` writes its prototxts next to it.
 """
 
+from fcn.nets.builder import Builder, NetSpec
 from fcn.prototxts import write_net
 
 
-def layers(n, net):
+def layers(n: NetSpec, net: Builder) -> None:
     """Add FCN-8s to NetSpec `n`. `net` (nets/builder.py) knows the backbone, here VGG-16, the
     number of classes and what is learned."""
-    fc7 = net.backbone(
-        n, n.data
-    )  # conv1_1 … pool3 … pool4 … pool5, and fc6 and fc7 as convolutions
+    # conv1_1 … pool3 … pool4 … pool5, and fc6 and fc7 as convolutions
+    fc7 = net.backbone(n, n.data)
 
     n.score_fr = net.score(fc7)  # stride 32
     n.upscore2 = net.upscore(n.score_fr, stride=2)

@@ -1,13 +1,15 @@
-"""Works that are measured in turns, and what is said of which is faster."""
+"""Tasks that are measured in turns, and what is said about which is faster."""
 
-from benchmarks.clock import faster, in_turns
+import numpy as np
+
+from benchmarks.clock import in_turns, is_faster, peak_memory, reset_peak_memory
 
 
 def test_all_have_their_turns_in_every_round():
     passes = []
-    found = in_turns({name: lambda name=name: passes.append(name) for name in 'ab'}, 3)
+    seconds = in_turns({name: lambda name=name: passes.append(name) for name in 'ab'}, 3)
     assert passes == ['a', 'b'] * 4  # one of each to warm up
-    assert all(len(seconds) == 3 and min(seconds) >= 0 for seconds in found.values())
+    assert all(len(rounds) == 3 and min(rounds) >= 0 for rounds in seconds.values())
 
 
 def test_short_passes_are_repeated_for_their_turn():
@@ -17,6 +19,15 @@ def test_short_passes_are_repeated_for_their_turn():
 
 
 def test_the_faster_is_told_where_rounds_tell_it():
-    assert faster([1, 1, 5], [6, 7, 8]) is True and faster([6, 7, 8], [1, 1, 5]) is False
-    assert faster([1, 2, 3], [2, 3, 4]) is None and faster([1, 1], [9, 9]) is None
-    assert faster([1, 1, 1], [4, 4, 4], 3) is True and faster([1, 1, 1], [4, 4, 4], 5) is False
+    assert is_faster([1, 1, 5], [6, 7, 8]) is True and is_faster([6, 7, 8], [1, 1, 5]) is False
+    assert is_faster([1, 2, 3], [2, 3, 4]) is None and is_faster([1, 1], [9, 9]) is None
+    assert is_faster([1, 1, 1], [4, 4, 4], 3) is True
+    assert is_faster([1, 1, 1], [4, 4, 4], 5) is False
+
+
+def test_peak_memory_counts_what_was_freed():
+    reset_peak_memory()
+    before = peak_memory()
+    block = np.ones(64 << 20, np.uint8)
+    del block
+    assert peak_memory() >= before + (32 << 20)

@@ -13,9 +13,18 @@ from caffe import layers as L
 from PIL import Image
 from scipy.io import savemat
 
-from fcn.data_layers import SBD, VOC, MiniObjects, layers, source_at, voc_palette
+from fcn.data_layers import (
+    DATASETS,
+    SBD,
+    VOC,
+    MiniObjects,
+    evenly_spread,
+    layers,
+    source_at,
+    voc_palette,
+)
 from fcn.data_layers.images import read_image, save_label
-from fcn.data_layers.prefetch import Prefetcher, evenly_spread, order
+from fcn.data_layers.prefetch import Prefetcher, order
 from fcn.errors import DataError
 from fcn.nets import find
 
@@ -102,12 +111,12 @@ def test_sbd(tmp_path):
     net.forward()
     assert (net.blobs['label'].data[0, 0] == label).all()
     (root / 'cls' / 'a.mat').write_bytes(b'MATLAB 5.0 nonsense' * 20)
-    with pytest.raises(DataError, match=r'a\.mat: no GTcls'):
+    with pytest.raises(DataError, match=r'a\.mat: .*GTcls'):
         SBD(root, 'train').pair('a')
 
 
 def spoil(voc, kind):
-    """Spoil the first training example; return the file that must be named and a word of the message."""
+    """Spoil the first training example; return the file and the value that must be named."""
     jpeg, png = (
         voc / 'JPEGImages' / '2007_000000.jpg',
         voc / 'SegmentationClass' / '2007_000000.png',
@@ -121,22 +130,22 @@ def spoil(voc, kind):
         return jpeg, 'truncated'
     if kind == 'text for an image':
         jpeg.write_text('<html>')
-        return jpeg, 'not an image'
+        return jpeg, 'JPEG, PNG'
     if kind == 'empty label':
         png.write_bytes(b'')
-        return png, 'not an image'
+        return png, 'JPEG, PNG'
     if kind == 'other size':
         save_label(label[1:], png)
-        return png, 'must be equal'
+        return png, r'\d+×\d+.*\d+×\d+'
     if kind == 'value out of range':
         label[5, 5] = 21
         save_label(label, png)
-        return png, r'\[21\] are outside 0–20'
+        return png, '21.*0–20'
     if kind == 'RGB label':
         Image.fromarray(voc_palette()[label]).save(png)
         return png, 'fcn convert'
     Image.new('L', (20_000, 2)).save(png)
-    return png, 'scale it down'
+    return png, '20000×2'
 
 
 @pytest.mark.parametrize(
@@ -153,51 +162,52 @@ def spoil(voc, kind):
     ],
 )
 def test_bad_examples_are_named_before_caffe_sees_them(kind, voc, tmp_path):
-    file, words = spoil(voc, kind)
-    with pytest.raises(DataError, match=words) as caught:
+    file, named = spoil(voc, kind)
+    with pytest.raises(DataError, match=named) as caught:
         net = make_net(tmp_path / 'n.prototxt', caffe.TEST, root=str(voc), split='train')
         net.forward()
     assert str(file) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ('param', 'words'),
+    ('param', 'named'),
     [
         ('not json', 'not JSON'),
-        ('[1]', 'not a JSON object'),
-        ('{"dataset": "VOC", "root": "."}', "needs 'split'"),
-        ('{"root": ".", "split": "x"}', "needs 'dataset'"),
-        ('{"dataset": "Cityscapes", "root": ".", "split": "x"}', 'no data set has that name'),
-        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": "data"}', 'tops is'),
-        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data"]}', 'the layer has 2 tops'),
+        ('[1]', r'JSON object.*\[1\]'),
+        ('{"dataset": "VOC", "root": "."}', "'split'"),
+        ('{"root": ".", "split": "x"}', "'dataset'"),
+        ('{"dataset": "VOC", "root": 1, "split": "x"}', 'root is 1'),
+        ('{"dataset": "Cityscapes", "root": ".", "split": "x"}', "'Cityscapes'"),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": "data"}', "tops is 'data'"),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data"]}', '2 tops'),
         (
             '{"dataset": "VOC", "root": ".", "split": "x", "tops": ["data", "depth"]}',
-            "VOC has no top 'depth'",
+            "VOC .*'depth'; .*data, label",
         ),
-        ('{"dataset": "VOC", "root": ".", "split": "x", "rot": 1}', "unknown key 'rot'"),
+        ('{"dataset": "VOC", "root": ".", "split": "x", "rot": 1}', "'rot'"),
         ('{"dataset": "VOC", "root": ".", "split": "x", "seed": "1"}', "seed is '1'"),
         ('{"dataset": "VOC", "root": ".", "split": "x", "batch": 0}', 'batch is 0'),
         ('{"dataset": "VOC", "root": ".", "split": "x", "shuffle": 1}', 'shuffle is 1'),
-        ('{"dataset": "VOC", "root": ".", "split": "nowhere"}', "no split 'nowhere'"),
+        ('{"dataset": "VOC", "root": ".", "split": "nowhere"}', "nowhere.txt: .*'nowhere'"),
         ('__import__("os").system("true")', 'not JSON'),
     ],
 )
-def test_bad_param_str(param, words, tmp_path):
+def test_bad_param_str(param, named, tmp_path):
     n = NetSpec()
     n.data, n.label = L.Python(
         module='fcn.data_layers.layers', layer='SegDataLayer', param_str=param, ntop=2
     )
     (tmp_path / 'n.prototxt').write_text(str(n.to_proto()))
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=named):
         caffe.Net(str(tmp_path / 'n.prototxt'), caffe.TRAIN)
 
 
 def test_a_list_cannot_lead_out_of_its_folder(voc):
     (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_text('../../etc/passwd\n')
-    with pytest.raises(DataError, match='not the bare name'):
+    with pytest.raises(DataError, match=r"bad\.txt: .*'\.\./\.\./etc/passwd'"):
         VOC(voc, 'bad')
     (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_text(' \n')
-    with pytest.raises(DataError, match='the list is empty'):
+    with pytest.raises(DataError, match=r'bad\.txt: .*empty'):
         VOC(voc, 'bad')
 
 
@@ -249,16 +259,39 @@ def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
     reader.close()
 
 
-def test_source_at_tells_layouts_apart(voc, tmp_path):
-    from fcn.data_layers import DATASETS
+def test_a_missing_set_says_how_it_is_made():
+    """A fresh clone has none: the command that makes each is named, and where it is looked for."""
+    for name, dataset in DATASETS.items():
+        if dataset.train is None:
+            continue
+        for source in (dataset.train, dataset.val):
+            moved = source._replace(root=f'nowhere/{name}')
+            with pytest.raises(DataError, match=f'/nowhere/{name}: .*python .*--data'):
+                moved.open()
 
+
+def test_a_source_opens_its_set_and_names_its_layer(voc):
+    source = source_at(DATASETS['voc'].val, voc, 'train')
+    dataset = source.open(('label',))
+    assert type(dataset) is VOC and dataset.names == source.names() == VOC(voc, 'train').names
+    assert list(dataset.example(dataset.names[0], np.random.default_rng(0))) == ['label']
+    assert json.loads(DATASETS['mini-objects'].train.param_str(seed=3)) == {
+        'dataset': 'MiniObjects',
+        'root': 'data/mini',
+        'split': 'train',
+        'batch': 16,
+        'seed': 3,
+    }
+
+
+def test_source_at_tells_layouts_apart(voc, tmp_path):
     assert source_at(DATASETS[find('voc-fcn8s').data].train, voc).dataset == 'VOC'
-    with pytest.raises(DataError, match='neither VOC'):
+    with pytest.raises(DataError, match=f'{tmp_path}: '):
         source_at(DATASETS['voc'].train, tmp_path)
     (tmp_path / 'loop').symlink_to('loop')
-    with pytest.raises(DataError, match='loop: neither VOC'):
+    with pytest.raises(DataError, match=r'loop: .*JPEGImages'):
         source_at(DATASETS['voc'].train, tmp_path / 'loop')
-    with pytest.raises(DataError, match='loop: no such folder'):
+    with pytest.raises(DataError, match=r'loop: .*python -m miniature'):
         source_at(DATASETS['mini'].train, tmp_path / 'loop').names()
 
 
@@ -271,18 +304,18 @@ def test_the_real_images_pass_every_check(shared):
 
 
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('content', 'named'),
     [
-        (b'\xff\xfe', 'no text in UTF-8'),
-        (bytes(50), 'not the bare name'),
-        (b'a\rb\r', 'not the bare name'),
-        (b'x' * 5000, 'not the bare name'),
-        (b'a\n' * (33 << 20), 'larger than 64 MiB'),
+        (b'\xff\xfe', 'UTF-8'),
+        (bytes(50), 'bare name'),
+        (b'a\rb\r', "'a\rb'"),
+        (b'x' * 5000, "'xxx"),
+        (b'a\n' * (33 << 20), '64 MiB'),
     ],
 )
-def test_bad_lists_are_refused_in_one_short_line(content, words, voc):
+def test_bad_lists_are_refused_in_one_short_line(content, named, voc):
     (voc / 'ImageSets' / 'Segmentation' / 'bad.txt').write_bytes(content)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=named) as caught:
         VOC(voc, 'bad')
     assert len(str(caught.value)) < 600 and r'bad.txt' in str(caught.value)
 
@@ -302,7 +335,7 @@ def test_a_pipe_is_no_image_or_list_and_stops_nothing(voc):
         dataset = VOC(voc, 'seg11valid')
         file.unlink()
         os.mkfifo(file)
-        with pytest.raises(DataError, match='no such file'):
+        with pytest.raises(DataError, match=file.name):
             read_image(file) if file.suffix == '.jpg' else VOC(voc, 'train')
         assert dataset.names
 
@@ -313,9 +346,7 @@ def test_pictures_of_single_shapes_have_one_size(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     Image.new('RGB', (50, 40)).save(tmp_path / 'Objects' / 'ring_0.jpg')
     (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_text('ring_0\n')
-    with pytest.raises(
-        DataError, match=r'ring_0\.jpg: 50×40; pictures of single shapes are 104×104'
-    ):
+    with pytest.raises(DataError, match=r'ring_0\.jpg: 50×40; .*104×104'):
         MiniObjects(tmp_path, 'train').example('ring_0', np.random.default_rng(0))
 
 

@@ -65,39 +65,39 @@ def test_what_scipy_writes_is_read(packed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('content', 'named'),
     [
-        (nested(20_000), 'arrays in one another'),
-        (array(CELL, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'),
-        (array(STRUCT, (2**31 - 1, 1), b'label'), 'holds 2147483647 arrays'),
+        (nested(20_000), '8 arrays'),
+        (array(CELL, (2**31 - 1, 1), b'label'), '2147483647 arrays'),
+        (array(STRUCT, (2**31 - 1, 1), b'label'), '2147483647 arrays'),
         (array(OBJECT, (1, 1), b'label'), 'object'),
-        (array(BYTES, (1, 1), b'label') + nested(1), 'an array without its numbers'),
-        (array(BYTES, (1, 1), b'label', nested(1)), 'an array where numbers should be'),
-        (array(FUNCTION, (1, 1), b'label'), 'a function'),
-        (array(OPAQUE, (1, 1), b'label'), 'an object'),
-        (struct.pack('<II', 14, 0xFFFFFFFF), 'ends past the end'),
-        (array(BYTES, (1, 1), b'label', element(780, bytes(8))), 'an element of type 780'),
-        (b'', 'it is empty'),
-        (array(CELL, (1, 1), b'label') * 70_000, 'more than 65536 elements'),
+        (array(BYTES, (1, 1), b'label') + nested(1), 'without its numbers'),
+        (array(BYTES, (1, 1), b'label', nested(1)), 'where numbers should be'),
+        (array(FUNCTION, (1, 1), b'label'), 'function'),
+        (array(OPAQUE, (1, 1), b'label'), 'object'),
+        (struct.pack('<II', 14, 0xFFFFFFFF), '4294967295 bytes'),
+        (array(BYTES, (1, 1), b'label', element(780, bytes(8))), 'type 780'),
+        (b'', 'empty'),
+        (array(CELL, (1, 1), b'label') * 70_000, '65536 elements'),
     ],
 )
-def test_what_is_not_given_to_scipy(content, words, write):
-    with pytest.raises(DataError, match=words) as caught:
+def test_what_is_not_given_to_scipy(content, named, write):
+    with pytest.raises(DataError, match=named) as caught:
         read_mat(write(content), lambda mat: mat['label'], 'label', 20)
     assert 'a.mat: ' in str(caught.value) and '\n' not in str(caught.value)
 
 
 def test_a_bomb_is_not_unpacked_whole(write, monkeypatch):
-    monkeypatch.setattr(matlab, 'LARGEST', 1 << 20)
+    monkeypatch.setattr(matlab, 'MAX_BYTES', 1 << 20)
     assert load_mat(write(bomb(1 << 19)))['label'].size == 1 << 19
-    with pytest.raises(DataError, match='unpacks to more than 1 MiB'):
+    with pytest.raises(DataError, match=r'unpacks.* 1 MiB'):
         read_mat(write(bomb(1 << 22)), lambda mat: mat['label'], 'label', 20)
-    with pytest.raises(DataError, match='larger than 1 MiB'):
+    with pytest.raises(DataError, match='1 MiB'):
         read_mat(write(bytes(1 << 21)), lambda mat: mat['label'], 'label', 20)
 
 
 def test_hdf5_is_told(write):
-    with pytest.raises(DataError, match='save it with MATLAB'):
+    with pytest.raises(DataError, match=r'7\.3.* -v7'):
         load_mat(write(b'MATLAB 7.3 MAT-file' + bytes(600), whole=True))
 
 
@@ -105,5 +105,5 @@ def test_hdf5_is_told(write):
     'whole', [b'', bytes(400), struct.pack('<5i', 0, 2**31 - 1, 8, 0, 6) + bytes(400)]
 )
 def test_other_files_are_none(whole, write):
-    with pytest.raises(DataError, match='no MATLAB 5 file'):
+    with pytest.raises(DataError, match='MATLAB 5'):
         read_mat(write(whole, whole=True), lambda mat: mat['label'], 'label', 20)

@@ -1,4 +1,4 @@
-"""Every set from an archive in its own layout, through prepare.py, to the blobs of the layer in real Caffe."""
+"""Every set from an archive in its own layout, through prepare.py, to the blobs in Caffe."""
 
 import json
 
@@ -117,7 +117,7 @@ def test_a_list_of_labels_is_read_in_bounds(data, tmp_path):
     for folder in ('ImageSets', 'JPEGImages', 'trainval'):
         (tmp_path / folder).symlink_to(data / 'pascal-context' / folder)
     (tmp_path / 'labels.txt').write_bytes(b'1: thing\n' * (1 << 18))
-    with pytest.raises(DataError, match=r'labels\.txt: is larger than 1 MiB'):
+    with pytest.raises(DataError, match=r'labels\.txt: .*1 MiB'):
         PASCALContext(tmp_path, 'val')
 
 
@@ -149,17 +149,17 @@ def test_what_inputs_become():
 
 
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('content', 'named'),
     [
-        (dict(other=1), 'no segmentation in it'),
-        (dict(segmentation=np.zeros((4, 5, 2))), 'not numbers of H×W'),
-        (dict(segmentation=np.full((4, 5), 41)), 'holds values that are no labels of 0–40'),
-        (dict(segmentation=np.full((4, 5), 1.5)), 'no labels'),
-        (dict(segmentation=np.full((4, 5), np.nan)), 'no labels'),
-        (dict(segmentation=np.ones((4, 5), np.uint8)), 'the label is 5×4, its color'),
+        (dict(other=1), 'segmentation'),
+        (dict(segmentation=np.zeros((4, 5, 2))), r'\(4, 5, 2\)'),
+        (dict(segmentation=np.full((4, 5), 41)), '0–40'),
+        (dict(segmentation=np.full((4, 5), 1.5)), '0–40'),
+        (dict(segmentation=np.full((4, 5), np.nan)), '0–40'),
+        (dict(segmentation=np.ones((4, 5), np.uint8)), 'label is 5×4'),
     ],
 )
-def test_a_bad_label_is_named(data, tmp_path, content, words):
+def test_a_bad_label_is_named(data, tmp_path, content, named):
     dataset = NYUD(data / 'nyud', 'test')
     dataset.root = tmp_path
     for top in dataset.inputs:
@@ -169,12 +169,12 @@ def test_a_bad_label_is_named(data, tmp_path, content, words):
     label = dataset.path('label', dataset.names[0])
     label.parent.mkdir()
     savemat(label, content)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=named) as caught:
         dataset.example(dataset.names[0], None)
     assert str(label) in str(caught.value)
 
 
 def test_depth_of_eight_bits_is_refused(tmp_path):
     Image.new('L', (4, 3)).save(tmp_path / 'd.png')
-    with pytest.raises(DataError, match='16 bits'):
+    with pytest.raises(DataError, match=r'd\.png: .*16 bits'):
         LogDepth(7.844).read(tmp_path / 'd.png')

@@ -59,7 +59,7 @@ def test_table5_compares_both_labellings_with_each_alone(place):
     assert (
         text.count(' here too.') + text.count('**not so here**') + text.count('undecided here') == 4
     )
-    alone = Run(place / 'runs' / 'quick' / 'mini-siftflow-fcn16s-geo').read_log()
+    alone = Run(place / 'runs' / 'quick' / 'mini-siftflow-fcn16s-geo').log.read()
     assert [record for record in alone if 'validation' in record]
 
 

@@ -19,7 +19,7 @@ def study(tmp_path, name='table2', **options):
 
 def plant(run, settings):
     """Give a run a snapshot of iteration 40, of empty files, made with `settings`."""
-    folder = run.snapshot_folder / 'iter_00000040'
+    folder = run.snapshots.folder / 'iter_00000040'
     folder.mkdir(parents=True)
     files = {
         file_name(40, kind): digest(touched(folder / file_name(40, kind)))
@@ -101,17 +101,17 @@ def test_a_run_has_ended_when_it_validated_last(tmp_path):
     run = Run(tmp_path / 'runs' / 'voc-fcn32s')
     plant(run, {})
     assert not ended(run)
-    run.log(iteration=40, validation={'mean_iu': 0.5})
+    run.log.append(iteration=40, validation={'mean_iu': 0.5})
     assert ended(run) and study(tmp_path).found('voc-fcn32s').iteration == 40
-    run.log(iteration=40, event='stopped by SIGINT')
+    run.log.append(iteration=40, event='stopped by SIGINT')
     assert not ended(run) and study(tmp_path).found('voc-fcn32s') is None
 
 
 def test_a_finished_run_of_a_real_net_is_used_as_it_is(tmp_path, voc, monkeypatch):
-    monkeypatch.setattr(Trainer, 'train', lambda self, sources: pytest.fail('trained again'))
+    monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: pytest.fail('trained again'))
     run = Run(tmp_path / 'runs' / 'voc-fcn32s')
     plant(run, {'net': 'voc-fcn32s', 'seed': 1})
-    run.log(iteration=40, validation={'mean_iu': 0.5})
+    run.log.append(iteration=40, validation={'mean_iu': 0.5})
     for iterations in (None, 60):  # Made with other settings, it cannot go on.
         it = study(tmp_path, trunk='vgg16', data=voc, iterations=iterations)
         assert it.train('voc-fcn32s').folder == run.folder
@@ -119,7 +119,7 @@ def test_a_finished_run_of_a_real_net_is_used_as_it_is(tmp_path, voc, monkeypatc
 
 def test_ours_goes_on_if_more_is_asked_for(tmp_path, voc, monkeypatch):
     asked = []
-    monkeypatch.setattr(Trainer, 'train', lambda self, sources: asked.append(self.max_iter))
+    monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: asked.append(self.max_iter))
     it = study(tmp_path, trunk='vgg16', data=voc, iterations=60)
     settings = Trainer(
         'voc-fcn32s',
@@ -128,7 +128,7 @@ def test_ours_goes_on_if_more_is_asked_for(tmp_path, voc, monkeypatch):
     ).settings
     run = Run(tmp_path / 'runs' / 'voc-fcn32s')
     plant(run, settings)
-    run.log(iteration=40, validation={'mean_iu': 0.5})
+    run.log.append(iteration=40, validation={'mean_iu': 0.5})
     with pytest.raises(KeyboardInterrupt):  # as if interrupted: it did not train to the end
         it.train('voc-fcn32s')
     assert asked == [60]
@@ -177,7 +177,7 @@ def test_minutes_leave_out_the_time_that_a_run_was_stopped(tmp_path):
 
 def test_published_weights_are_used_where_there_is_no_run(tmp_path, voc, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Trainer, 'train', lambda self, sources: pytest.fail('trained'))
+    monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: pytest.fail('trained'))
     (tmp_path / 'weights').mkdir()
     file = touched(tmp_path / 'weights/fcn32s-heavy-pascal.caffemodel')
     it = study(tmp_path, trunk='vgg16', data=voc)

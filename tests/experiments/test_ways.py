@@ -45,9 +45,9 @@ def test_one_seed_decides_nothing():
 def test_a_curve_counts_training_alone(tmp_path):
     run = Run(tmp_path)
     for iteration, loss in ((1, 5.0), (20, 4.0), (40, 3.0)):
-        run.log(iteration=iteration, loss=0, smoothed_loss=loss, images_per_second=8.0)
+        run.log.append(iteration=iteration, loss=0, smoothed_loss=loss, images_per_second=8.0)
         if iteration == 20:
-            run.log(iteration=20, validation={'mean_iu': 0.25}, validation_loss=7.0)
+            run.log.append(iteration=20, validation={'mean_iu': 0.25}, validation_loss=7.0)
     curve = ways.curve(run, batch=4)
     assert curve['iteration'].tolist() == [1, 20, 40] and curve['loss'].tolist() == [5, 4, 3]
     np.testing.assert_allclose(curve['seconds'], [0.5, 10, 20])
@@ -98,8 +98,8 @@ def test_a_way_that_diverges_is_said_to(tmp_path, monkeypatch):
             raise DivergedError('the loss is nan')
         run = Run(tmp_path / str(base_lr) / str(options['momentum']))
         run.folder.mkdir(parents=True)
-        run.log(iteration=count, loss=2.0, smoothed_loss=2.0, images_per_second=9.0)
-        run.log(iteration=count, validation={'mean_iu': 0.4}, validation_loss=3.0)
+        run.log.append(iteration=count, loss=2.0, smoothed_loss=2.0, images_per_second=9.0)
+        run.log.append(iteration=count, validation={'mean_iu': 0.4}, validation_loss=3.0)
         return run
 
     monkeypatch.setattr(ways, 'train', train)

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from fcn.cli import positive, whole
+from fcn.cli import integer, positive
 from fcn.commands import prepare, score, solve
 from fcn.commands import surgery as surgery_command
 from fcn.solvers import solver_prototxt
@@ -39,10 +39,10 @@ def test_impossible_arguments_of_score(arguments):
 
 
 def test_numbers_within_their_bounds():
-    assert whole(0)('7') == 7 and positive('1e-14') == 1e-14
+    assert integer(0)('7') == 7 and positive('1e-14') == 1e-14
     for convert, text in (
-        (whole(1), '0'),
-        (whole(0, 9), '10'),
+        (integer(1), '0'),
+        (integer(0, 9), '10'),
         (positive, 'nan'),
         (positive, '-1'),
     ):

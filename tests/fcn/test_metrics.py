@@ -49,7 +49,7 @@ def test_metrics_are_scikit_learns(labels):
 
 
 def test_classes_absent_from_the_truth_may_be_dropped():
-    """Predicted where it is absent, a class costs the others their hits, and the mean IU only where it counts."""
+    """An absent class that is predicted costs the others their hits; the mean IU may leave it out."""
     matrix = np.array([[6, 0, 2], [0, 8, 0], [0, 0, 0]])
     assert metrics(matrix)['mean_iu'] == pytest.approx((6 / 8 + 1 + 0) / 3)
     dropped = metrics(matrix, drop_absent=True)
@@ -66,7 +66,7 @@ def test_all_void_scores_nothing():
 
 
 def test_all_background_scores_as_published(shared):
-    """nets without weights give background everywhere: about 3.5 mean IU on the whole of seg11valid."""
+    """A net without weights gives background everywhere: 3.5 mean IU on all of seg11valid."""
     from fcn.data_layers import VOC
 
     dataset = VOC(shared('data/voc'), 'seg11valid')

@@ -8,7 +8,7 @@ from fcn.errors import FCNError
 from fcn.inference import segment
 from fcn.nets import deploy_net, find
 from fcn.surgery import start
-from fcn.tiling import Tiling, segment_tiled
+from fcn.tiling import Tiling, by_tiles
 
 
 def make_net(name):
@@ -46,7 +46,7 @@ def test_boxes_cover_the_image_once_and_overlap_as_they_must(height, width):
     ],
 )
 def test_seams_do_not_show(name, size):
-    """Every score of the tiles is that of the whole image, to the rounding of sums in another order."""
+    """Every score of the tiles is that of the whole image, but for the order of sums."""
     net, config = make_net(name), find(name)
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     whole = segment(net, config, {'data': image})['label']
@@ -64,7 +64,11 @@ def test_seams_do_not_show(name, size):
             scores[(slice(None), *kept)],
         )
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(scores).max())
-    labels = segment_tiled(net, config, {'data': image}, side)['label']
+
+    def compute(part):
+        return segment(net, config, part)
+
+    labels = by_tiles(compute, tiling, {'data': image}, side)['label']
     assert len(np.unique(whole)) > 1 and (labels != whole).mean() < 1e-4
 
 

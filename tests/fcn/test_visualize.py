@@ -11,7 +11,7 @@ STAGES = ('FCN-32s', 'FCN-16s', 'FCN-8s')
 
 
 def row(height, width, values=(1, 2, 3)):
-    """A plain image, stages that each give one label everywhere, and a truth of two with void between."""
+    """A plain image, stages that each give one label everywhere, and a truth of two with void."""
     truth = np.full((height, width), 4, np.uint8)
     truth[:, width // 2 :] = 5
     truth[:, width // 2 - 5 : width // 2 + 5] = 255
@@ -114,7 +114,7 @@ def test_several_images_and_words_at_the_side_widen_a_grid(tmp_path):
 
 def test_a_grid_refuses_rows_that_do_not_fit(tmp_path):
     image, labels, truth = row(96, 128)
-    with pytest.raises(ValueError, match='size of its truth'):
+    with pytest.raises(ValueError, match='95, 128'):
         grid(tmp_path / 'f.png', [(image, labels, truth[1:])], DATASETS['mini'])
     with pytest.raises(ValueError, match='in the first'):
         grid(

@@ -1,6 +1,7 @@
 """The generated data set: its layout, its labels, and that a seed always gives the same one."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -201,16 +202,16 @@ def test_empty_folder_is_filled(tmp_path):
 
 def test_foreign_folder_is_refused(tmp_path):
     (tmp_path / 'thesis.tex').write_text('chapter one')
-    with pytest.raises(FCNError, match='not a generated data set'):
+    with pytest.raises(FCNError, match=re.escape(str(tmp_path))):
         generate(tmp_path, train=1, val=1, objects=40)
     assert list(contents(tmp_path)) == ['thesis.tex']
-    with pytest.raises(FCNError, match='not a generated data set'):
+    with pytest.raises(FCNError, match=re.escape(str(tmp_path))):
         generate(tmp_path / 'thesis.tex', train=1, val=1, objects=40)
 
 
 def test_other_parameters_are_refused_by_name(root):
     before = contents(root)
-    with pytest.raises(FCNError, match='with other seed, train: remove it'):
+    with pytest.raises(FCNError, match='other seed, train;'):
         generate(root, train=TRAIN + 1, val=VAL, objects=40, seed=4)
     assert contents(root) == before
 
@@ -218,7 +219,7 @@ def test_other_parameters_are_refused_by_name(root):
 def test_damaged_set_is_refused(tmp_path):
     generate(tmp_path / 'set', train=2, val=0, objects=40)
     (tmp_path / 'set' / 'JPEGImages' / 'train_00001.jpg').unlink()
-    with pytest.raises(FCNError, match='files were lost, added or changed'):
+    with pytest.raises(FCNError, match=re.escape(str(tmp_path / 'set'))):
         generate(tmp_path / 'set', train=2, val=0, objects=40)
 
 

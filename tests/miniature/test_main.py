@@ -9,31 +9,36 @@ from PIL import Image
 
 @pytest.mark.slow
 def test_every_stage_is_trained_scored_and_drawn(tmp_path, command):
-    arguments = [
-        '-m',
-        'miniature',
-        '--quick',
-        '--data',
-        tmp_path / 'data',
-        '--runs',
-        tmp_path / 'runs',
-        '--out',
-        tmp_path / 'out',
-    ]
+    arguments = ['-m', 'miniature', '--quick']
+    for folder in ('data', 'runs', 'out'):
+        arguments += [f'--{folder}', tmp_path / folder]
     result = command(*arguments)
     assert result.returncode == 0, result.stderr
-    rows = dict(re.findall(r'^(FCN-\d+s) +([\d.]+ +[\d.]+ +[\d.]+ +[\d.]+) ', result.stdout, re.M))
-    assert set(rows) == {'FCN-32s', 'FCN-16s', 'FCN-8s'}
-    accuracy = [float(config.split()[0]) for config in rows.values()]
+    rows = {
+        stage: list(map(float, figures.split()))
+        for stage, figures in re.findall(r'^(FCN-\d+s) +((?:[\d.]+ +){5})', result.stdout, re.M)
+    }
+    assert {stage: row[0] for stage, row in rows.items()} == {
+        'FCN-32s': 160,
+        'FCN-16s': 80,
+        'FCN-8s': 80,
+    }
+    accuracy = [row[1] for row in rows.values()]
     assert all(50 < value < 100 for value in accuracy) and accuracy[-1] > accuracy[0]
+    assert re.search(r'\d+ s\.$', result.stdout)
     pictures = sorted(file.name for file in (tmp_path / 'out').iterdir())
-    assert pictures == [
-        'curves.png',
-        'figure4.png',
-        *(f'val_{i:05}_overlay.jpg' for i in (0, 10, 20, 30)),
-    ]
+    overlays = [f'val_{i:05}_overlay.jpg' for i in (0, 10, 20, 30)]
+    assert pictures == ['curves.png', 'figure4.png', *overlays]
     for name in pictures:
         with Image.open(tmp_path / 'out' / name) as image:
             assert np.asarray(image).std() > 10
+    trained = snapshots(tmp_path / 'runs')
+    assert len({file.parts[-4] for file in trained}) == 4  # nets
     again = command(*arguments)
-    assert again.returncode == 0 and again.stdout.count('done, ') == 4
+    assert again.returncode == 0 and snapshots(tmp_path / 'runs') == trained
+    assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[:-1]
+
+
+def snapshots(runs):
+    """The weights of all runs, with the times when they were written."""
+    return {file: file.stat().st_mtime_ns for file in runs.rglob('*.caffemodel')}

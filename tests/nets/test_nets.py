@@ -1,49 +1,24 @@
 """The nets against the facts published weights depend on, and against themselves on odd images."""
 
 import json
-import re
-from pathlib import Path
 
+import caffe
 import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-import fcn.nets
 from fcn.data_layers import DATASETS
 from fcn.engine import net_of
 from fcn.nets import NETS, deploy_net, find
 from fcn.prototxts import prototxts
 
-FOLDER = Path(fcn.nets.__file__).resolve().parent
 FCNS = [name for name, config in NETS.items() if not config.is_classifier]
 
 
-def layers_of(name):
+def layers_of(name: str) -> dict[str, caffe_pb2.LayerParameter]:
     phase = DATASETS[NETS[name].data].phases[0]
     spec = text_format.Parse(prototxts(name)[f'{phase}.prototxt'], caffe_pb2.NetParameter())
     return {layer.name: layer for layer in spec.layer}
-
-
-@pytest.mark.parametrize('name', [name for name, config in NETS.items() if config.is_published])
-def test_committed_files_are_what_the_script_writes(name):
-    texts = prototxts(name)
-    assert set(texts) == {path.name for path in (FOLDER / name).glob('*.prototxt')}
-    for file, text in texts.items():
-        assert (FOLDER / name / file).read_text() == text, f'run python nets/{name}/net.py'
-
-
-@pytest.mark.parametrize('from_root', [True, False])
-def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
-    file = FOLDER / 'voc-fcn8s' / 'deploy.prototxt'
-    before = file.stat().st_mtime_ns
-    result = (
-        command('nets/voc-fcn8s/net.py')
-        if from_root
-        else command('net.py', cwd=FOLDER / 'voc-fcn8s')
-    )
-    assert result.returncode == 0, result.stderr
-    assert str(file) in result.stdout
-    assert file.stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize(
@@ -66,7 +41,7 @@ def test_script_runs_from_the_root_and_from_its_folder(from_root, command):
         ('nyud-fcn16s-color-hha', {'score_pool4_fusedc': 5, 'score': 27}),
     ],
 )
-def test_crop_offsets(name, offsets):
+def test_crop_offsets(name: str, offsets: dict[str, int]) -> None:
     crops = {
         layer.name: layer.crop_param for layer in layers_of(name).values() if layer.type == 'Crop'
     }
@@ -86,7 +61,7 @@ def test_crop_offsets(name, offsets):
         ('voc-fcn-googlenet', {'upscore': (63, 32)}),
     ],
 )
-def test_deconvolutions(name, kernels):
+def test_deconvolutions(name: str, kernels: dict[str, tuple[int, int]]) -> None:
     found = {
         layer.name: layer for layer in layers_of(name).values() if layer.type == 'Deconvolution'
     }
@@ -108,11 +83,11 @@ def test_deconvolutions(name, kernels):
 @pytest.mark.parametrize(
     'name', ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s', 'voc-fcn8s-atonce', 'pascalcontext-fcn8s']
 )
-def test_vgg_layers(name):
+def test_vgg_layers(name: str) -> None:
     layers = layers_of(name)
     convs = [layer for layer in layers.values() if layer.type == 'Convolution']
-    trunk = [layer.name for layer in convs if not layer.name.startswith('score')]
-    assert trunk == [
+    backbone = [layer.name for layer in convs if not layer.name.startswith('score')]
+    assert backbone == [
         f'conv{i}_{j}' for i, count in enumerate((2, 2, 3, 3, 3), 1) for j in range(1, count + 1)
     ] + ['fc6', 'fc7']
     for layer in convs:
@@ -131,7 +106,7 @@ def test_vgg_layers(name):
     assert not any(layer.type == 'Accuracy' for layer in layers.values())
 
 
-def test_fusion_is_a_sum_of_what_the_names_say():
+def test_fusion_is_a_sum_of_what_the_names_say() -> None:
     layers = layers_of('voc-fcn8s')
     assert list(layers['fuse_pool4'].bottom) == ['upscore2', 'score_pool4c']
     assert list(layers['fuse_pool3'].bottom) == ['upscore_pool4', 'score_pool3c']
@@ -139,7 +114,7 @@ def test_fusion_is_a_sum_of_what_the_names_say():
     assert list(layers['score_pool4c'].bottom) == ['score_pool4', 'upscore2']
 
 
-def test_at_once_scales():
+def test_at_once_scales() -> None:
     layers = layers_of('voc-fcn8s-atonce')
     for name, value, skip in (
         ('scale_pool4', 0.01, 'score_pool4'),
@@ -150,7 +125,7 @@ def test_at_once_scales():
         assert list(layers[skip].bottom) == [name]
 
 
-def test_sift_flow_has_two_heads_on_one_trunk():
+def test_sift_flow_has_two_heads_on_one_backbone() -> None:
     layers = layers_of('siftflow-fcn8s')
     for suffix, classes, loss in (('sem', 33, 'loss'), ('geo', 3, 'loss_geo')):
         for name in (
@@ -173,7 +148,7 @@ def test_sift_flow_has_two_heads_on_one_trunk():
 
 
 @pytest.mark.parametrize('label', ['sem', 'geo'])
-def test_one_labelling_alone_is_what_both_share_of_it(label):
+def test_one_label_alone_has_the_layers_of_its_head_in_the_net_of_both(label: str) -> None:
     (other,) = {'sem', 'geo'} - {label}
     both = {
         name: layer
@@ -188,7 +163,7 @@ def test_one_labelling_alone_is_what_both_share_of_it(label):
     assert all(layer == both[name] for name, layer in alone.items() if name not in ('data', 'loss'))
 
 
-def test_late_fusion_averages_two_whole_streams():
+def test_late_fusion_averages_two_whole_streams() -> None:
     layers = layers_of('nyud-fcn32s-color-hha')
     one = [
         name
@@ -211,14 +186,14 @@ def test_late_fusion_averages_two_whole_streams():
     assert list(finer['score_pool4_fused'].bottom) == ['score_pool4color', 'score_pool4hha']
 
 
-def test_early_fusion_gives_the_first_layer_a_channel_more():
+def test_early_fusion_gives_the_first_layer_one_more_channel() -> None:
     layers = layers_of('nyud-fcn32s-color-d')
     assert list(layers['data'].bottom) == ['color', 'depth'] and layers['data'].type == 'Concat'
     assert list(layers['conv1_1_bgrd'].bottom) == ['data'] and 'conv1_1' not in layers
     assert list(layers['score'].bottom) == ['upscore', 'data']
 
 
-def test_the_papers_comparisons():
+def test_the_papers_comparisons() -> None:
     """Sections 4.1 to 4.3: what is learned, what is fused and how the loss is taken."""
     for name, layer in layers_of('voc-fcn32s-fixed').items():
         if layer.type == 'Convolution':
@@ -243,7 +218,7 @@ def test_the_papers_comparisons():
     assert layers_of('voc-fcn32s-lower-lr') == layers_of('voc-fcn32s')
 
 
-def test_alexnet_has_no_param_blocks_in_its_base_and_normalises_its_loss():
+def test_alexnet_has_no_param_blocks_in_its_base_and_normalises_its_loss() -> None:
     layers = layers_of('voc-fcn-alexnet')
     for name in ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7'):
         assert not layers[name].param
@@ -253,15 +228,16 @@ def test_alexnet_has_no_param_blocks_in_its_base_and_normalises_its_loss():
     ] == [1, 2, 2, 2]
 
 
-def reshape(net, height, width):
+def reshape(net: caffe.Net, height: int, width: int) -> None:
     for name in net.inputs:
         net.blobs[name].reshape(1, net.blobs[name].shape[1], height, width)
     net.reshape()
 
 
 @pytest.mark.parametrize('name', FCNS)
-def test_scores_have_the_size_of_the_input(name):
-    """In steps of one pixel every phase of every stride occurs; Caffe aborts where a crop does not fit."""
+def test_scores_have_the_size_of_the_input(name: str) -> None:
+    """In steps of one pixel every phase of every stride occurs; Caffe aborts on a crop that does
+    not fit."""
     net = net_of(deploy_net(find(name)))
     labels = DATASETS[NETS[name].data].labels
     assert set(net.outputs) == set(NETS[name].score_blobs.values())
@@ -275,11 +251,3 @@ def test_scores_have_the_size_of_the_input(name):
         net.blobs[top].data[...] = 1
     for scores in net.forward().values():
         assert scores.shape[2:] == (7, 50)
-
-
-def test_an_unknown_net_is_named_with_those_there_are(command):
-    result = command('solve.py', 'voc-fcn64s')
-    assert result.returncode == 2
-    assert re.fullmatch(
-        r"solve\.py: no net is named 'voc-fcn64s'; the nets are: .*voc-fcn8s.*\n", result.stderr
-    )

@@ -1,5 +1,7 @@
 """Receptive fields against the paper's, and against what gradients reach in Caffe."""
 
+from pathlib import Path
+
 import caffe
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from fcn.nets.receptive_field import receptive_fields
         ('ilsvrc-vgg16', 'pool5', 212),
     ],
 )
-def test_table_1_of_the_paper(name, blob, size):
+def test_table_1_of_the_paper(name: str, blob: str, size: int) -> None:
     """AlexNet 355, VGG-16 404, GoogLeNet 907 with its last pooling, all of stride 32."""
     field = receptive_fields(deploy_net(NETS[name]))[blob]
     assert (field.size, field.stride) == (size, 32)
@@ -29,15 +31,15 @@ def test_table_1_of_the_paper(name, blob, size):
 @pytest.mark.parametrize(
     'name', [name for name, config in NETS.items() if not config.is_classifier]
 )
-def test_scores_lie_amid_what_they_see(name):
-    """The crops centre them, to a pixel."""
+def test_scores_lie_in_the_middle_of_what_they_see(name: str) -> None:
+    """Crops centre them, to a pixel."""
     for top, field in receptive_fields(deploy_net(NETS[name])).items():
         if top.startswith('score') and field.stride == 1:
             assert abs(field.low + field.high) <= 1
 
 
-def test_gradients_reach_the_field_and_no_further(tmp_path):
-    """Convolution, dilation, pooling, deconvolution and crop, with weights and inputs above zero."""
+def test_gradients_reach_the_field_and_no_further(tmp_path: Path) -> None:
+    """Convolution, dilation, pooling, deconvolution and crop, with positive weights and inputs."""
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 1, 64, 64])))
     filler = dict(weight_filler=dict(type='constant', value=1))
@@ -55,11 +57,11 @@ def test_gradients_reach_the_field_and_no_further(tmp_path):
     net.blobs['data'].data[...] = 1
     net.forward()
     lows, highs = [], []
-    for place in range(16, 24):
+    for row in range(16, 24):
         net.blobs['score'].diff[...] = 0
-        net.blobs['score'].diff[0, 0, place, 20] = 1
+        net.blobs['score'].diff[0, 0, row, 20] = 1
         net.backward(start='score')
-        reached = np.flatnonzero(net.blobs['data'].diff[0, 0].any(1)) - place
+        reached = np.flatnonzero(net.blobs['data'].diff[0, 0].any(1)) - row
         lows.append(reached.min())
         highs.append(reached.max())
     assert (min(lows), max(highs)) == (field.low, field.high)

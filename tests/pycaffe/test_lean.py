@@ -7,7 +7,7 @@ import caffe
 import numpy as np
 import pytest
 
-from benchmarks.material import SOLVER, with_loss
+from benchmarks.material import SOLVER, trainable
 from fcn import engine
 from fcn.engine import net_of
 from fcn.nets import deploy_net, find
@@ -81,10 +81,9 @@ def test_a_pass_that_would_read_what_is_gone_ends_the_process(act):
 
 
 def test_training_is_the_same(tmp_path):
-    proto = with_loss(deploy_net(find(NET)).to_proto())
-    for layer in proto.layer:
-        if layer.type == 'Input':
-            layer.input_param.shape[0].dim[2:] = [80, 70]
+    proto = trainable(find(NET), 80)
+    for shape in proto.layer[0].input_param.shape:
+        shape.dim[2:] = [80, 70]
     (tmp_path / 'train.prototxt').write_text(str(proto))
     (tmp_path / 'solver.prototxt').write_text(
         SOLVER.format(net=tmp_path / 'train.prototxt').replace('1e-14', '1e-8')

@@ -1,10 +1,10 @@
-/* Lets the Nth use of the disk under a folder fail, for whatever process loads it before libc.
+/* Makes the Nth use of the disk under a folder fail, in each process that loads this before libc.
 
    FAULT_UNDER    the folder
-   FAULT_ERRNO    what the failing call says
-   FAULT_AT       which call fails, counted from 1 over all processes; 0 only counts
-   FAULT_FOR_GOOD whether all later ones fail as well, as on a disk that is full
-   FAULT_COUNTER  a file of eight bytes that they share to count in
+   FAULT_ERRNO    the error of the failing call
+   FAULT_AT       which call fails, counted from 1 over all processes; with 0 none does
+   FAULT_FOR_GOOD whether all later calls fail as well, as on a disk that is full
+   FAULT_COUNTER  a file of eight bytes in which all processes count
 
    A use is a call that changes the disk: a file opened to be written, bytes written, a
    flush, a rename, a new folder. */
@@ -42,8 +42,9 @@ static long *counter(void) {
 static int fails(const char *path) {
   const char *under = getenv("FAULT_UNDER");
   if (!under || !path || strncmp(path, under, strlen(under))) return 0;
-  long use = __atomic_add_fetch(counter(), 1, __ATOMIC_SEQ_CST), at = number("FAULT_AT");
-  if (!at || use < at || (use > at && !number("FAULT_FOR_GOOD"))) return 0;
+  long use = __atomic_add_fetch(counter(), 1, __ATOMIC_SEQ_CST);
+  long failing = number("FAULT_AT");
+  if (!failing || use < failing || (use > failing && !number("FAULT_FOR_GOOD"))) return 0;
   errno = number("FAULT_ERRNO");
   return 1;
 }

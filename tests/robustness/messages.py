@@ -1,46 +1,50 @@
-"""Damaged messages of protobuf, as caffemodels and solver states are: taken apart without knowing their fields."""
+"""Damaged protobuf messages: caffemodels and solver states, parsed without their schema."""
 
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 from fcn.surgery.caffemodel import read_varint, varint
 
-from .mutate import INTEGERS, mutate_bytes, pick
+from .mutate import INTEGERS, Rng, mutate_bytes, pick
 
-MOST_FIELDS = 50  # of a message within others: what has more is weights that happen to parse
+MAX_FIELDS = 50  # of a message within another one: what has more is weights that happen to parse
+
+# A field is [number, wire type, value]. The value is a number, bytes, or a list of fields if the
+# bytes parse as a message.
+Field = list[Any]
 
 
-def parse_message(data, depth=0):
-    """[[field number, wire type, value]] of a message, values being numbers, bytes, or lists if they parse as
-    messages themselves; None if it is none."""
-    fields, at = [], 0
+def parse_message(data: bytes, depth: int = 0) -> list[Field] | None:
+    """Return the fields of a message, or None if `data` is not a message."""
+    fields: list[Field] = []
+    offset = 0
     try:
-        while at < len(data):
-            key, at = read_varint(data, at)
+        while offset < len(data):
+            key, offset = read_varint(data, offset)
             number, kind = key >> 3, key & 7
+            value: Any
             if kind == 0:
-                value, at = read_varint(data, at)
+                value, offset = read_varint(data, offset)
             else:
-                size, at = read_varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
-                value, at = data[at : at + size], at + size
-                if at > len(data) or not number:
+                size, offset = (
+                    read_varint(data, offset) if kind == 2 else ({1: 8, 5: 4}[kind], offset)
+                )
+                value, offset = data[offset : offset + size], offset + size
+                if offset > len(data) or not number:
                     return None
-                if (
-                    kind == 2
-                    and depth < 6
-                    and len(value) >= 2
-                    and (inner := parse_message(value, depth + 1))
-                ):
-                    value = inner
+                if kind == 2 and depth < 6 and len(value) >= 2:
+                    value = parse_message(value, depth + 1) or value
             fields.append([number, kind, value])
-            if depth and len(fields) > MOST_FIELDS:
+            if depth and len(fields) > MAX_FIELDS:
                 return None
     except (IndexError, KeyError, ValueError):
         return None
     return fields
 
 
-def write_message(fields, wrong=None):
-    """The bytes of what `parse_message` gave; the length of the field that is `wrong` is not its own."""
+def write_message(fields: list[Field], wrong: tuple[Field, int] | None = None) -> bytes:
+    """Return the bytes of the fields; `wrong` is a field and the wrong length to write for it."""
     parts = []
     for field in fields:
         number, kind, value = field
@@ -56,8 +60,11 @@ def write_message(fields, wrong=None):
     return b''.join(parts)
 
 
-def mutate_message(data, rng, other=b''):
-    """A damaged copy of a protobuf message: a field's value, length, type, number or place; or its bytes."""
+def mutate_message(data: bytes, rng: Rng, other: bytes = b'') -> bytes:
+    """Return a damaged copy of a protobuf message.
+
+    A field's value, length, type, number or position is changed, or the message's bytes are.
+    """
     fields = parse_message(data) if rng.random() < 0.8 else None
     if not fields:
         return mutate_bytes(data, rng, other)
@@ -69,49 +76,52 @@ def mutate_message(data, rng, other=b''):
         if action == 0:
             del holder[index]
         elif action == 1:
-            holder[index:index] = [field] * pick(rng, (1, 2, 100 if _small(field) else 1))
+            holder[index:index] = [field] * pick(rng, (1, 2, 100 if _is_small(field) else 1))
         elif action == 2:
             field[0] = pick(rng, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 100, 2**29 - 1))
         elif action == 3:
             wrong = field, pick(rng, INTEGERS)
         elif action == 4:
-            other_number, kind, value = pick(rng, fields)
-            holder.append(
-                [other_number, kind, write_message(value) if isinstance(value, list) else value]
-            )
-        elif action == 5 and field[1] == 2:  # a message within a message within …
-            inner = varint(field[0] << 3 | 2)
-            body = b''
-            for _ in range(pick(rng, (20, 200, 2000))):
-                body = inner + varint(len(body)) + body
-            field[2] = body
+            number, kind, value = pick(rng, fields)
+            value = write_message(value) if isinstance(value, list) else value
+            holder.append([number, kind, value])
+        elif action == 5 and field[1] == 2:
+            field[2] = _nested(field[0], pick(rng, (20, 200, 2000)))
         else:
             _change(field, rng, other)
     return write_message(fields, wrong)
 
 
-def _small(field):
+def _nested(number: int, depth: int) -> bytes:
+    """Return a message within a message within …, all in fields of the same number."""
+    key, body = varint(number << 3 | 2), b''
+    for _ in range(depth):
+        body = key + varint(len(body)) + body
+    return body
+
+
+def _is_small(field: Field) -> bool:
     return len(write_message([field])) < 1000
 
 
-def _fields(fields):
-    """(list, index) of every field of a tree."""
+def _fields(fields: list[Field]) -> Iterator[tuple[list[Field], int]]:
+    """Yield (list, index) of every field of a tree."""
     for index, (_, _, value) in enumerate(fields):
         yield fields, index
         if isinstance(value, list):
             yield from _fields(value)
 
 
-def _change(field, rng, other):
-    """Another value for a field."""
+def _change(field: Field, rng: Rng, other: bytes) -> None:
+    """Give a field another value."""
     _, kind, value = field
     if kind == 0:
         field[2] = pick(rng, (*INTEGERS, value + 1, max(0, value - 1)))
     elif isinstance(value, list):
         field[2] = mutate_bytes(write_message(value), rng, other)
     elif kind == 2 and len(value) >= 64 and rng.random() < 0.5:  # weights
-        floats = struct.pack('<f', pick(rng, (float('nan'), float('inf'), -3e38, 1e-45, 1e20)))
-        at = 4 * int(rng.integers(len(value) // 4))
-        field[2] = value[:at] + floats + value[at + 4 :]
+        number = struct.pack('<f', pick(rng, (float('nan'), float('inf'), -3e38, 1e-45, 1e20)))
+        offset = 4 * int(rng.integers(len(value) // 4))
+        field[2] = value[:offset] + number + value[offset + 4 :]
     else:
         field[2] = mutate_bytes(value, rng, other)

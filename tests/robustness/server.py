@@ -1,13 +1,12 @@
-"""Runs commands in forks of a process that has loaded everything but computed nothing, and judges how they end.
+"""Runs commands in forks of a process that has loaded everything but computed nothing.
 
-A fork takes milliseconds where an interpreter that loads Caffe takes a second. The
-processes that read data for a net or try one are forked, too; one case in `COLD` starts
-them as the commands do, and ends through the interpreter's own end.
+A fork takes milliseconds where an interpreter that loads Caffe takes a second. The processes that
+read data for a net or validate one are forked, too; one case in `COLD` starts them as the commands
+do, and ends as the interpreter itself ends. `judge` says what is wrong with how a command ended.
 """
 
 import ctypes
 import os
-import re
 import resource
 import select
 import shutil
@@ -18,63 +17,63 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
-from fcn import child as child_process
-from fcn import cli as command
+from fcn import child, cli
 
-TIME = 30  # seconds
-MEMORY = 1_500_000_000  # bytes beyond what the process has mapped when it is forked
+from .cases import Recipe
+from .judge import judge, leftovers, tree
+
+MAX_SECONDS = 30
+MAX_MEMORY = 1_500_000_000  # bytes beyond what the process has mapped when it is forked
 COLD = 25
-_SUBREAPER = 36  # prctl's number
-# What commands say to a user who made no mistake, or of the inputs before.
-_NOTES = re.compile(
-    r'WARNING: |[\w-]+ at iteration \d+: |.* by tiles of \d+$|'
-    r'.*: not the file its owners publish|.*has \d+ examples, the real set|.* names; VOC 2011|'
-    r'.*: is there already, so|curl:'
-)
-_BAR = re.compile(r'.*(\d+%\|.*|\d+(\.\d+)?[kMG]?(it|image|B)? )\[\d\d:\d\d[:\d]*[<,].*')
-_BAD = re.compile(
-    r'Traceback \(most recent|^F\d{4} |^\S*:\d+: \w*Warning: |Exception ignored|terminate called|'
-    r'\*\*\* |Fatal Python error|AddressSanitizer',
-    re.MULTILINE,
-)
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Outcome(NamedTuple):
-    """How a case ended: `status` as a shell gives it, seconds, peak bytes, what was printed, what is wrong."""
+    """How a case ended.
 
-    status: int
+    `status` is the exit status, negative for a signal, or None if time was up. `peak` is in bytes.
+    `wrong` has a line for each thing that is wrong.
+    """
+
+    status: int | None
     seconds: float
     peak: int
     stdout: str
     stderr: str
-    wrong: list
+    wrong: list[str]
 
 
-def become_subreaper():
-    """Let the processes that a case leaves behind become this process's children, to be ended and counted."""
-    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+def become_subreaper() -> None:
+    """Adopt the processes that a case leaves behind, so that they can be ended and counted."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def run_case(recipe, folder, cold=False, seconds=TIME):
-    """The Outcome of a recipe's command in its folder, which is as it was arranged."""
+def run_case(
+    recipe: Recipe, folder: Path, cold: bool = False, seconds: float = MAX_SECONDS
+) -> Outcome:
+    """Return the Outcome of a recipe's command in `folder`, which was arranged for it."""
     logs = Path(tempfile.mkdtemp(prefix='log-', dir=folder.parent))
     temporary = logs / 'tmp'
     temporary.mkdir()
     before = tree(folder)
-    began = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _work(recipe, folder, logs, cold)
-    status, peak = _wait(child, began + seconds)
-    elapsed = time.monotonic() - began
+    start = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        _become_command(recipe, folder, logs, cold)
+    status, peak = _wait(pid, start + seconds)
+    elapsed = time.monotonic() - start
     stdout, stderr = ((logs / name).read_text(errors='replace') for name in ('stdout', 'stderr'))
-    _reap()
-    wrong = judge(status, stderr, stdout, recipe)
+    _end_orphans()
+    if status is None:
+        wrong = [f'still at work after {seconds} s']
+    else:
+        wrong = judge(status, stdout, stderr, recipe)
     wrong += leftovers(before, tree(folder), status, recipe)
     if any(temporary.iterdir()):
         wrong.append(f'left in the folder of temporary files: {next(temporary.iterdir()).name}')
@@ -82,86 +81,25 @@ def run_case(recipe, folder, cold=False, seconds=TIME):
     return Outcome(status, elapsed, peak, stdout, stderr, wrong)
 
 
-def judge(status, stderr, stdout, recipe):
-    """What is wrong with how a command ended, a line each."""
-    if status is None:
-        return [f'still at work after {TIME} s']
-    wrong = []
-    if status < 0:
-        wrong.append(f'killed by {signal.Signals(-status).name}')
-    elif status not in (0, 2):
-        wrong.append(f'exit {status}')
-    if match := _BAD.search(stderr + stdout):
-        wrong.append(f'printed {match[0].strip()}')
-    lines = [
-        line
-        for line in re.split(r'[\r\n]+', stderr)
-        if line.strip() and not _BAR.fullmatch(line) and not _NOTES.match(line)
-    ]
-    program = Path(recipe.program)
-    name = program.name if program.stem != '__main__' else program.parent.name
-    if status == 2 and not (
-        len(lines) == 1 and lines[0].startswith(f'{name}: ') and len(lines[0]) < 1000
-    ):
-        wrong.append(
-            f'{len(lines)} lines of error, not one that begins with {name}'
-            if len(lines) != 1
-            else 'its line of error is no line'
-        )
-    if status == 0 and lines:
-        wrong.append('wrote of an error and ended well')
-    return wrong
+def _wait(pid: int, deadline: float) -> tuple[int | None, int]:
+    """Return the exit status and peak memory, in bytes, of a process.
 
-
-def tree(folder):
-    """{path: what tells whether it changed} of the files under a folder."""
-    found = {}
-    for place, folders, files in os.walk(folder):
-        for name in (
-            *files,
-            *(name for name in folders if os.path.islink(os.path.join(place, name))),
-        ):
-            path = os.path.join(place, name)
-            about = os.lstat(path)
-            found[os.path.relpath(path, folder)] = about.st_ino, about.st_size, about.st_mtime_ns
-    return found
-
-
-def leftovers(before, after, status, recipe):
-    """What a command left that it should not have."""
-    changed = [path for path in after if before.get(path) != after[path]]
-    wrong = [f'left {path}' for path in changed if re.search(r'partial|(^|/)\.[^/]*-', path)]
-    if status == 2:
-        wrong += [
-            f'failed and left {path}'
-            for path in changed
-            if not (recipe.leaves and re.fullmatch(recipe.leaves, path))
-            and not path.endswith('checksums.json')
-        ]
-        wrong += [
-            f'failed and took {path} away'
-            for path in before
-            if path not in after and '/.partial' not in path
-        ]
-    return wrong[:3]
-
-
-def _wait(child, until):
-    """The exit status and peak memory of a process; it and its group are ended, with None, when time is up."""
-    handle = os.pidfd_open(child)
+    When time is up the process and its group are ended, and the status is None.
+    """
+    handle = os.pidfd_open(pid)
     try:
-        ready = select.poll()
-        ready.register(handle, select.POLLIN)
-        in_time = ready.poll(max(0, until - time.monotonic()) * 1000)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        in_time = poll.poll(max(0, deadline - time.monotonic()) * 1000)
     finally:
         os.close(handle)
     if not in_time:
-        os.killpg(child, signal.SIGKILL)
-    _, status, usage = os.wait4(child, 0)
+        os.killpg(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
     return os.waitstatus_to_exitcode(status) if in_time else None, usage.ru_maxrss * 1024
 
 
-def _reap():
+def _end_orphans() -> None:
     """End what the case left running."""
     for path in Path('/proc/self/task').glob('*/children'):
         for orphan in path.read_text().split():
@@ -169,52 +107,69 @@ def _reap():
             os.waitpid(int(orphan), 0)
 
 
-def _work(recipe, folder, logs, cold):
-    """The forked child: becomes the command, and never returns."""
-    code = 1
+def _become_command(recipe: Recipe, folder: Path, logs: Path, cold: bool) -> NoReturn:
+    """Run the recipe's command in this process, a fork, and end it."""
+    status = 1
     try:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for stream, name in ((1, 'stdout'), (2, 'stderr')):
-            file = os.open(logs / name, os.O_WRONLY | os.O_CREAT)
-            os.dup2(file, stream)
-            os.close(file)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout = open(1, 'w', 1, 'utf-8', 'strict', closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, 'w', 1, 'utf-8', 'backslashreplace', closefd=False)  # noqa: SIM115
+        _redirect(logs)
         os.chdir(folder)
-        os.environ['TMPDIR'] = str(logs / 'tmp')
-        tempfile.tempdir = None
-        mapped = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY,) * 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit()
         warnings.resetwarnings()
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter('ignore', kind)
         tqdm._instances.clear()  # Bars of this process would move the command's.
         if not cold:
-            child_process.starter = _Forked
+            child.starter = Fork
         sys.argv = [recipe.program, *recipe.argv.split()]
-        command.run(recipe.main)
+        cli.run(recipe.main)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException:
         traceback.print_exc()
     if cold:
-        ctypes.pythonapi.Py_Exit(code)
+        ctypes.pythonapi.Py_Exit(status)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(status)
 
 
-class _Forked(subprocess.Popen):
-    """A fork that calls a function, in the place of a new interpreter that imports and calls it."""
+def _redirect(logs: Path) -> None:
+    """Write standard output, standard error and temporary files to the folder `logs`."""
+    for stream, name in ((1, 'stdout'), (2, 'stderr')):
+        file = os.open(logs / name, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, stream)
+        os.close(file)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout = open(1, 'w', 1, 'utf-8', 'strict', closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, 'w', 1, 'utf-8', 'backslashreplace', closefd=False)  # noqa: SIM115
+    os.environ['TMPDIR'] = str(logs / 'tmp')
+    tempfile.tempdir = None
 
-    def __init__(self, function, arguments, environment, stderr=None, **_):
+
+def _limit() -> None:
+    """Bound the memory of this process, and let it leave no core."""
+    mapped = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + MAX_MEMORY,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Fork(subprocess.Popen[bytes]):
+    """A fork that calls a function: the `starter` of fcn.child, without a new interpreter."""
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        stderr: IO[bytes] | None = None,
+        **_: Any,
+    ) -> None:
         receive, send = os.pipe()
         self.args, self.returncode = arguments, None
-        self._forked = os.fork()
-        if self._forked == 0:
+        self._pid = os.fork()
+        if self._pid == 0:
             status = 1
             try:
                 os.close(receive)
@@ -231,19 +186,22 @@ class _Forked(subprocess.Popen):
         os.close(send)
         self.stdout = open(receive, 'rb')  # noqa: SIM115
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self._forked, 0)[1])
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         return self.returncode
 
-    def kill(self):
+    def kill(self) -> None:
         if self.returncode is None:
-            os.kill(self._forked, signal.SIGKILL)
+            os.kill(self._pid, signal.SIGKILL)
 
-    def communicate(self, input=None, timeout=None):
-        stdout = self.stdout.read()  # The case's own time is its limit.
+    def communicate(
+        self, input: bytes | None = None, timeout: float | None = None
+    ) -> tuple[bytes, None]:
+        assert self.stdout
+        stdout = self.stdout.read()  # The time limit of the case is the limit here.
         self.wait()
         return stdout, None
 
-    def __del__(self):
+    def __del__(self) -> None:
         pass

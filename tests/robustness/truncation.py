@@ -2,16 +2,19 @@
 
     python -m tests.robustness.truncation
 
-A file that is shorter than it was written must be refused by what reads it, and a snapshot passed
-over: no length may be taken for the whole. Files of weights and solver states are known
-by their sizes; of those the first and last bytes, and two thousand lengths between, are tried.
+What reads a file that is shorter than it was written must refuse it, and a snapshot that holds one
+must be passed over: a file may be taken as complete at no shorter length. Files of weights and
+solver states are checked by their sizes; of those the first and last bytes, and two thousand
+lengths between, are tried.
 """
 
 import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,18 +33,25 @@ from .setting import Setting, dump
 
 NET = 'mini-fcn32s'
 EDGE, BETWEEN = 1024, 2000
+Notices = Callable[[], bool]
 
 
-def lengths(size):
-    """Lengths to cut a file to, each below its size: all, or the edges and many between, longest first."""
+def lengths(size: int) -> list[int]:
+    """Return the lengths to cut a file of `size` bytes to, longest first.
+
+    These are all shorter ones of a small file, else those near the ends and many between.
+    """
     if size <= 2 * EDGE + BETWEEN:
         return list(range(size - 1, -1, -1))
     between = np.linspace(EDGE, size - EDGE, BETWEEN, dtype=int).tolist()
     return sorted({*range(EDGE), *between, *range(size - EDGE, size)}, reverse=True)
 
 
-def undetected(path, notices):
-    """(lengths tried, those that `notices`, a function of nothing, did not see), with the file put back after."""
+def undetected(path: Path, notices: Notices) -> tuple[int, list[int]]:
+    """Return how many lengths were tried, and those at which `notices` returned False.
+
+    The file is as before after that.
+    """
     content = path.read_bytes()
     tried, missed = lengths(len(content)), []
     try:
@@ -55,10 +65,10 @@ def undetected(path, notices):
     return len(tried), missed
 
 
-def refuses(read, *arguments):
-    """A function that says whether reading is refused as the user's to mend."""
+def refuses(read: Callable[..., Any], *arguments: Any) -> Notices:
+    """Return a function that says whether `read(*arguments)` raises FCNError."""
 
-    def notices():
+    def notices() -> bool:
         try:
             read(*arguments)
         except FCNError:
@@ -68,30 +78,27 @@ def refuses(read, *arguments):
     return notices
 
 
-def run_files(folder):
-    """(file, how its damage is noticed) of a finished run."""
+def run_files(folder: Path) -> Iterator[tuple[Path, Notices]]:
+    """Yield each file of a finished run, and the function that says whether damage is noticed."""
     newest = Run(folder).iteration
-    for file in sorted((Run(folder).snapshots()[-1][1]).iterdir()):
-        yield file, lambda: Run(folder).newest(WEIGHTS, STATE)['iteration'] != newest
+    for file in sorted((Run(folder).snapshots.all()[-1][1]).iterdir()):
+        yield file, lambda: Run(folder).snapshots.newest(WEIGHTS, STATE)['iteration'] != newest
     for file in sorted(folder.iterdir()):
         if file.is_file() and file.name != '.lock':
             yield file, lambda file=file: file.resolve() in Run(folder).damaged()
 
 
-def other_files(folder):
-    """(file, how its damage is noticed) of what other commands write and read again."""
-    draw = np.random.default_rng(0)
-    weights, image, label, photo = (
-        folder / name for name in ('x.caffemodel', 'x.png', 'y.png', 'x.jpg')
-    )
-    write_weights(
-        weights,
-        [
-            (f'layer{index}', 'Convolution', [draw.normal(size=(4, 3, 3, 3)), draw.normal(size=4)])
-            for index in range(4)
-        ],
-    )
-    pixels = draw.integers(0, 256, (8, 8, 3), np.uint8).repeat(6, 0).repeat(6, 1)
+def other_files(folder: Path) -> Iterator[tuple[Path, Notices]]:
+    """Yield, in the same way, files that other commands write and read again."""
+    rng = np.random.default_rng(0)
+    names = 'x.caffemodel', 'x.png', 'y.png', 'x.jpg'
+    weights, image, label, photo = (folder / name for name in names)
+    layers = [
+        (f'layer{index}', 'Convolution', [rng.normal(size=(4, 3, 3, 3)), rng.normal(size=4)])
+        for index in range(4)
+    ]
+    write_weights(weights, layers)
+    pixels = rng.integers(0, 256, (8, 8, 3), np.uint8).repeat(6, 0).repeat(6, 1)
     Image.fromarray(pixels).save(image)
     Image.fromarray(pixels).save(photo)
     save_label(pixels[..., 0] % 21, label)
@@ -99,32 +106,30 @@ def other_files(folder):
     yield image, refuses(read_image, image)
     yield photo, refuses(read_image, photo)
     yield label, refuses(read_label, label)
-    small = dict(train=2, val=1, size=(64, 64), objects=2)
+    small: dict[str, Any] = {'train': 2, 'val': 1, 'size': (64, 64), 'objects': 2}
     drawn = generate(folder / 'drawn', **small)
-    for name in (
-        'miniature.json',
-        'ImageSets/Segmentation/train.txt',
-        'JPEGImages/train_00000.jpg',
-    ):
+    picture = 'JPEGImages/train_00000.jpg'
+    for name in ('miniature.json', 'ImageSets/Segmentation/train.txt', picture):
         yield drawn / name, refuses(lambda: generate(drawn, **small))
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Cut all files off and return the result."""
     parser = Parser(__doc__, prog='python -m tests.robustness.truncation')
     parser.add_argument('--out', type=Path, metavar='FILE', help='write the result there as JSON')
     args = parser.parse_args(arguments)
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(folder, nets=['mini-vgg', NET])
         for file, notices in [*run_files(setting.reference / NET), *other_files(setting.folder)]:
             tried, missed = undetected(file, notices)
             files[file.name] = {'lengths': tried, 'undetected': missed}
             print(f'{file.name}: {tried} lengths, {len(missed)} not noticed', missed[:5] or '')
-    result = dict(
-        files=files,
-        lengths=sum(file['lengths'] for file in files.values()),
-        undetected=sum(len(file['undetected']) for file in files.values()),
-    )
+    result = {
+        'files': files,
+        'lengths': sum(file['lengths'] for file in files.values()),
+        'undetected': sum(len(file['undetected']) for file in files.values()),
+    }
     if args.out:
         dump(args.out, result)
     return result

@@ -3,14 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from small_runs import trainer
+from small_runs import assert_equal_weights, history, trainer, weights_of_run
 
 from fcn import nets
 from fcn.errors import FCNError, RunError, SnapshotError
-from fcn.solvers import RECIPES, Run, weights_of
+from fcn.solvers import RECIPES, Progress, Run, Step, Trainer, weights_of
 from fcn.solvers.snapshot import (
     MANIFEST,
     STATE,
@@ -23,15 +24,15 @@ from fcn.surgery import read_weights
 
 
 @pytest.fixture
-def finished(mini, tmp_path):
+def finished(mini: Path, tmp_path: Path) -> Trainer:
     """A run of 6 iterations with snapshots at 2, 4 and 6, validated at 3 and 6."""
     run = trainer(tmp_path, mini)
     run.train([])
     return run
 
 
-def test_the_manifest_says_all_that_a_run_goes_on_from(finished):
-    iteration, folder = finished.run.snapshots()[-1]
+def test_the_manifest_holds_all_that_a_run_resumes_from(finished: Trainer) -> None:
+    iteration, folder = finished.run.snapshots.all()[-1]
     manifest = verify(folder, WEIGHTS, STATE)
     assert manifest['iteration'] == iteration == 6 and len(manifest['recent_losses']) == 6
     assert manifest['data'].items() >= {'seed': 1337, 'images_read': 6, 'epochs': 0.75}.items()
@@ -40,31 +41,37 @@ def test_the_manifest_says_all_that_a_run_goes_on_from(finished):
     assert finished.run.damaged() == []
 
 
-def test_every_validation_has_its_snapshot_and_the_best_is_kept(mini, tmp_path):
+def test_every_validation_has_its_snapshot_and_the_best_is_kept(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = trainer(tmp_path, mini, max_iter=5, val_every=1, snapshot_every=5)
     validations = iter([0.1, 0.9, 0.2, 0.3, 0.4])
     note = run.run.note_validation
-    run.run.note_validation = lambda iteration, results: note(
-        iteration, {'label': results['label'] | {'mean_iu': next(validations)}}
-    )
+
+    def noted(iteration: int, results: Any) -> None:
+        note(iteration, {'label': results['label'] | {'mean_iu': next(validations)}})
+
+    monkeypatch.setattr(run.run, 'note_validation', noted)
     run.train([])
-    assert [iteration for iteration, _ in run.run.snapshots()] == [2, 3, 4, 5]
-    assert run.run.best() == 2
+    assert [iteration for iteration, _ in run.run.snapshots.all()] == [2, 3, 4, 5]
+    assert run.run.snapshots.best() == 2
     best = weights_of(tmp_path / 'mini-fcn32s' / 'snapshots' / 'iter_00000002')
     assert list(read_weights(best))
 
 
 @pytest.mark.parametrize('damage', ['cut', 'bit', 'gone'])
 @pytest.mark.parametrize('kind', [WEIGHTS, STATE, MANIFEST])
-def test_a_damaged_snapshot_is_passed_over_with_a_word(
-    finished, mini, tmp_path, capsys, kind, damage
-):
-    folder = finished.run.snapshots()[-1][1]
+def test_a_damaged_snapshot_is_passed_over_with_a_warning(
+    finished: Trainer,
+    mini: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    damage: str,
+) -> None:
+    folder = finished.run.snapshots.all()[-1][1]
     file = folder / (kind if kind == MANIFEST else f'train_iter_6.{kind}')
-    whole = {
-        name: [np.array(blob) for blob in blobs]
-        for name, blobs in read_weights(finished.run.weights())
-    }
+    whole = weights_of_run(finished.run)
     content = bytearray(file.read_bytes())
     if damage == 'gone':
         file.unlink()
@@ -73,46 +80,51 @@ def test_a_damaged_snapshot_is_passed_over_with_a_word(
         file.write_bytes(content if damage == 'bit' else content[:-1])
     again = trainer(tmp_path, mini)
     assert not again.done and again.run.iteration == 4
-    assert f'{file}: missing or damaged; this snapshot is passed over' in capsys.readouterr().err
+    assert any(str(file) in record.getMessage() for record in caplog.records)
     assert (
         weights_of(tmp_path / 'mini-fcn32s').name
         == f'train_iter_{6 if kind == STATE else 4}.caffemodel'
     )
     again.train([])
     assert again.done and (folder.parent / f'damaged_{folder.name}').is_dir()
-    for name, blobs in read_weights(again.run.weights()):
-        assert all((a == b).all() for a, b in zip(blobs, whole[name], strict=True)), name
+    assert_equal_weights(whole, weights_of_run(again.run))
 
 
-def test_the_same_snapshot_may_be_damaged_twice(finished, mini, tmp_path):
+def test_the_same_snapshot_may_be_damaged_twice(
+    finished: Trainer, mini: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
-        (finished.run.snapshots()[-1][1] / MANIFEST).unlink()
+        (finished.run.snapshots.all()[-1][1] / MANIFEST).unlink()
         trainer(tmp_path, mini).train([])
     assert trainer(tmp_path, mini).done
 
 
 @pytest.mark.parametrize('change', ['edited', 'gone'])
-def test_a_list_that_changes_under_a_run_does_not_stop_it_but_what_goes_on(mini, tmp_path, change):
+def test_a_list_that_changes_under_a_run_stops_only_a_resumed_one(
+    mini: Path, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The layer reads it once: snapshots are of the list that was read."""
     file = mini / 'ImageSets/Segmentation/train.txt'
     names, run = file.read_text(), trainer(tmp_path, mini, max_iter=4)
     before = run.run.save
 
-    def save(*arguments, **state):
+    def save(*arguments: Any, **state: Any) -> None:
         file.write_text(names[5:]) if change == 'edited' else file.unlink(missing_ok=True)
         before(*arguments, **state)
 
-    run.run.save = save
+    monkeypatch.setattr(run.run, 'save', save)
     run.train([])
     assert run.run.iteration == 4
     file.write_text(names[5:])
-    with pytest.raises(FCNError, match='the list train is not what it was at iteration 4'):
+    with pytest.raises(FCNError, match=r'list train .* iteration 4'):
         trainer(tmp_path, mini).train([])
     file.write_text(names)
     assert trainer(tmp_path, mini).train([])
 
 
-def test_a_net_whose_shapes_changed_is_named_before_caffe_sees_them(mini, tmp_path, monkeypatch):
+def test_a_layer_whose_shapes_changed_is_named_before_caffe_sees_it(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer(tmp_path, mini, max_iter=2).train([])
     config = nets.find('mini-fcn32s')
     monkeypatch.setitem(
@@ -124,13 +136,11 @@ def test_a_net_whose_shapes_changed_is_named_before_caffe_sees_them(mini, tmp_pa
             head=nets.find('mini-fcn-pool4').head,
         ),
     )
-    with pytest.raises(
-        RunError, match=r"this run's score_\w+ has weights of .* shapes, the net's now of"
-    ):
+    with pytest.raises(RunError, match=r'score_\w+ has weights of .* shapes'):
         trainer(tmp_path, mini).train([])
 
 
-def test_a_state_damaged_after_it_was_looked_at_is_not_read(mini, tmp_path):
+def test_a_state_damaged_after_it_was_verified_is_not_read(mini: Path, tmp_path: Path) -> None:
     trainer(tmp_path, mini, max_iter=4).train([])
     again = trainer(tmp_path, mini)
     assert again.run.iteration == 4
@@ -139,11 +149,11 @@ def test_a_state_damaged_after_it_was_looked_at_is_not_read(mini, tmp_path):
     again.train([])
     assert again.done and any(
         record.get('event') == 'resumed' and record['iteration'] == 3
-        for record in again.run.read_log()
+        for record in again.run.log.read()
     )
 
 
-def test_what_is_written_once_stays_known_as_damaged(mini, tmp_path):
+def test_a_damaged_file_that_is_written_only_once_stays_known(mini: Path, tmp_path: Path) -> None:
     trainer(tmp_path, mini, max_iter=2).train([])
     file = tmp_path / 'mini-fcn32s/surgery.txt'
     file.write_text('nonsense')
@@ -152,24 +162,26 @@ def test_what_is_written_once_stays_known_as_damaged(mini, tmp_path):
     assert again.run.damaged() == [file]
 
 
-def test_a_list_that_changed_stops_a_run(mini, tmp_path):
+def test_a_list_that_changed_stops_a_run(mini: Path, tmp_path: Path) -> None:
     root = tmp_path / 'data'
     shutil.copytree(mini, root)
     trainer(tmp_path, root, max_iter=2).train([])
     names = root / 'ImageSets' / 'Segmentation' / 'train.txt'
     names.write_text('\n'.join(names.read_text().split()[:-1]))
-    with pytest.raises(FCNError, match='the list train is not what it was at iteration 2'):
+    with pytest.raises(FCNError, match=r'list train .* iteration 2'):
         trainer(tmp_path, root, max_iter=4).train([])
 
 
-def test_a_run_without_a_whole_snapshot_is_not_started_anew(finished, mini, tmp_path):
-    for _, folder in finished.run.snapshots():
+def test_a_run_whose_snapshots_are_all_damaged_is_not_started_again(
+    finished: Trainer, mini: Path, tmp_path: Path
+) -> None:
+    for _, folder in finished.run.snapshots.all():
         (folder / MANIFEST).write_text('{')
-    with pytest.raises(RunError, match=r'no snapshot is whole; move .* away to start anew'):
+    with pytest.raises(RunError, match=r'all snapshots are damaged; move .* away'):
         trainer(tmp_path, mini).train([])
 
 
-def test_no_shorter_manifest_is_taken_for_whole(tmp_path):
+def test_no_truncated_manifest_is_read(tmp_path: Path) -> None:
     file = tmp_path / MANIFEST
     write_checksummed(file, iteration=4, recent_losses=[1.5, 2.25])
     whole = file.read_bytes()
@@ -180,7 +192,9 @@ def test_no_shorter_manifest_is_taken_for_whole(tmp_path):
             read_checksummed(file)
 
 
-def test_small_files_and_the_log_are_looked_at_as_well(finished, mini, tmp_path, capsys):
+def test_damaged_small_files_and_logs_are_noticed(
+    finished: Trainer, mini: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = finished.run.folder
     for name in ('deploy.prototxt', 'surgery.txt', 'log.jsonl'):
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
@@ -188,57 +202,52 @@ def test_small_files_and_the_log_are_looked_at_as_well(finished, mini, tmp_path,
     assert [file.name for file in run.damaged()] == ['deploy.prototxt', 'surgery.txt', 'log.jsonl']
     (folder / 'run.json').write_text('{}')
     trainer(tmp_path, mini, max_iter=8).train([])
-    words = capsys.readouterr().err
-    assert f'{folder / "run.json"}: missing or damaged; it is written anew' in words
-    assert f'{folder / "log.jsonl"}: missing or damaged; what can be read of it is kept' in words
+    warnings = [record.getMessage() for record in caplog.records]
+    assert any(
+        str(folder / 'run.json') in text and 'it is written again' in text for text in warnings
+    )
+    assert any(
+        str(folder / 'log.jsonl') in text and 'can be read are kept' in text for text in warnings
+    )
     assert Run(folder).damaged() == []
     assert json.loads((folder / 'run.json').read_text())['settings'] == finished.settings
 
 
+class StopAt(Progress):
+    """Stops a run after an iteration, as a signal does."""
+
+    def __init__(self, run: Trainer, iteration: int) -> None:
+        self.run, self.iteration = run, iteration
+
+    def step(self, step: Step) -> None:
+        if step.iteration == self.iteration:
+            self.run.stop('SIGTERM')
+
+
 @pytest.mark.parametrize('recipe', RECIPES)
 @pytest.mark.parametrize('name', ['mini-fcn32s', 'mini-fcn16s'])
-def test_every_recipe_goes_on_as_if_not_stopped(recipe, name, mini, tmp_path, monkeypatch):
-    """Stopped at every snapshot, before and after a validation: weights, momentum, losses and log are equal."""
-    monkeypatch.setitem(nets.NETS, name, nets.NETS[name]._replace(recipe=recipe))
-    options = dict(batch=2, base_lr=1e-8, val_every=4)
+def test_a_resumed_run_equals_an_uninterrupted_one_with_every_recipe(
+    recipe: str, name: str, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at and between snapshots, before and after a validation: weights, momentum, losses
+    and log are equal."""
+    monkeypatch.setitem(nets.NETS, name, replace(nets.NETS[name], recipe=recipe))
+    options: dict[str, Any] = dict(batch=2, base_lr=1e-8, val_every=4)
     whole = trainer(tmp_path / 'whole', mini, name, **options)
     whole.train([])
-    for stop in (1, 2, 4, 5, 6):
+    for iteration in (1, 2, 4, 5, 6):
         part = trainer(tmp_path / 'parts', mini, name, **options)
-        snapshot = part._snapshot
-
-        def stopped(solver, stop=stop, part=part, snapshot=snapshot):
-            snapshot(solver)
-            if solver.iter == stop:
-                shutil.copytree(part.run.folder, tmp_path / f'killed-{stop}')
-                part._note_stop(15, None)
-
-        part._snapshot = stopped
-        part.train([])
+        assert part.train([], StopAt(part, iteration)) is None
+        assert part.run.iteration == iteration
     part = trainer(tmp_path / 'parts', mini, name, **options)
     part.train([])
-    manifests = [read_checksummed(run.run.snapshots()[-1][1] / MANIFEST) for run in (whole, part)]
+    manifests = [
+        read_checksummed(run.run.snapshots.all()[-1].folder / MANIFEST) for run in (whole, part)
+    ]
     for key in ('iteration', 'recent_losses', 'validation', 'data'):
         assert manifests[0][key] == manifests[1][key], key
-    states = [
-        (run.run.snapshots()[-1][1] / 'train_iter_6.solverstate').read_bytes()
-        for run in (whole, part)
-    ]
+    states = [run.run.snapshots.file(6, STATE).read_bytes() for run in (whole, part)]
     assert states[0] == states[1]
-    ours, other = (dict(read_weights(run.run.weights())) for run in (whole, part))
-    assert all(
-        (a == b).all() for layer in ours for a, b in zip(ours[layer], other[layer], strict=True)
-    )
-    logs = [
-        [
-            {
-                key: value
-                for key, value in record.items()
-                if key not in ('time', 'images_per_second')
-            }
-            for record in run.run.read_log()
-            if 'event' not in record
-        ]
-        for run in (whole, part)
-    ]
+    assert_equal_weights(weights_of_run(whole.run), weights_of_run(part.run))
+    logs = [history(run.run) for run in (whole, part)]
     assert logs[0] == logs[1]

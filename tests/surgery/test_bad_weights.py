@@ -2,6 +2,7 @@
 
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +16,11 @@ from fcn.surgery.caffemodel import _bytes_field, _tag, varint
 DATA = _bytes_field(5, bytes(16))
 
 
-def layer(blob, name=b'a'):
+def layer(blob: bytes, name: bytes = b'a') -> bytes:
     return _bytes_field(100, _bytes_field(1, name) + _bytes_field(7, blob))
 
 
-def shape(*dims):
+def shape(*dims: int) -> bytes:
     return _bytes_field(7, _bytes_field(1, b''.join(map(varint, dims))))
 
 
@@ -43,21 +44,21 @@ def shape(*dims):
         b'\xff' * 20,
     ],
 )
-def test_what_does_not_fit_is_damage(content, tmp_path):
+def test_what_does_not_fit_is_damage(content: bytes, tmp_path: Path) -> None:
     (tmp_path / 'w.caffemodel').write_bytes(content)
     with pytest.raises(WeightsError, match=r'w\.caffemodel: damaged') as caught:
         list(read_weights(tmp_path / 'w.caffemodel'))
     assert '\n' not in str(caught.value)
 
 
-def test_a_file_that_no_caffe_reads_is_not_read(tmp_path):
+def test_a_file_that_no_caffe_reads_is_not_read(tmp_path: Path) -> None:
     (tmp_path / 'w.caffemodel').touch()
     os.truncate(tmp_path / 'w.caffemodel', 10 << 30)  # sparse
-    with pytest.raises(WeightsError, match='larger than the 2 GiB'):
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: .*2 GiB'):
         list(read_weights(tmp_path / 'w.caffemodel'))
 
 
-def test_a_shape_of_many_bytes_is_not_read_to_its_end(tmp_path):
+def test_a_shape_of_many_bytes_is_not_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / 'w.caffemodel').write_bytes(
         layer(_bytes_field(7, _bytes_field(1, b'\1' * (100 << 20))))
     )
@@ -68,14 +69,14 @@ def test_a_shape_of_many_bytes_is_not_read_to_its_end(tmp_path):
     tracemalloc.stop()
 
 
-def test_more_fields_than_any_net_has(tmp_path):
+def test_more_fields_than_any_net_has(tmp_path: Path) -> None:
     (tmp_path / 'w.caffemodel').write_bytes(b'\x08\x01' * ((1 << 20) + 1))
     with pytest.raises(WeightsError, match='damaged'):
         list(read_weights(tmp_path / 'w.caffemodel'))
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
+def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=[1, 3, 4, 4])))
     n.a = L.Convolution(n.data, num_output=2, kernel_size=1)
@@ -85,11 +86,11 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
     assert not transplant(net, tmp_path / 'w.caffemodel').missing  # large, and finite
     weights[1, 2] = value
     write_weights(tmp_path / 'w.caffemodel', [('a', 'Convolution', [weights, np.ones(2)])])
-    with pytest.raises(WeightsError, match=r"w\.caffemodel: a's weights are not all finite"):
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: a.*finite'):
         transplant(net, tmp_path / 'w.caffemodel')
 
 
-def test_a_single_number_has_no_outputs():
+def test_a_single_number_has_no_outputs() -> None:
     assert cast(np.ones(()), ()).shape == ()
     with pytest.raises(WeightsError, match='do not fit'):
         cast(np.ones(()), (1, 1))

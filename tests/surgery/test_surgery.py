@@ -1,4 +1,10 @@
-"""Surgery against independent calculations: crops under a cast net, SciPy's interpolation, protobuf's reader."""
+"""Surgery against independent calculations: crops under a cast net, SciPy's interpolation,
+protobuf's reader."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import caffe
 import numpy as np
@@ -27,7 +33,9 @@ from fcn.surgery import (
 )
 
 
-def make_net(path, build, shape, phase=caffe.TEST):
+def make_net(
+    path: Path, build: Callable[[NetSpec], None], shape: tuple[int, ...], phase: int = caffe.TEST
+) -> caffe.Net:
     n = NetSpec()
     n.data = L.Input(input_param=dict(shape=dict(dim=list(shape))))
     build(n)
@@ -35,7 +43,7 @@ def make_net(path, build, shape, phase=caffe.TEST):
     return caffe.Net(str(path), phase)
 
 
-def classifier(n):
+def classifier(n: NetSpec) -> None:
     """Convolution, pooling and two fully connected layers, nothing padded: stride 2, field 21."""
     filler = dict(
         weight_filler=dict(type='gaussian', std=0.2), bias_filler=dict(type='gaussian', std=0.2)
@@ -49,12 +57,14 @@ def classifier(n):
 
 
 @pytest.fixture
-def small(tmp_path):
+def small(tmp_path: Path) -> caffe.Net:
     caffe.set_random_seed(1)
     return make_net(tmp_path / 'small.prototxt', classifier, (1, 3, 21, 19))
 
 
-def test_a_cast_classifier_gives_each_cell_what_the_classifier_gives_its_crop(small, tmp_path):
+def test_a_cast_classifier_gives_each_cell_what_the_classifier_gives_its_crop(
+    small: caffe.Net, tmp_path: Path
+) -> None:
     spec = convolutionalize(small, read_spec(tmp_path / 'small.prototxt'))
     (tmp_path / 'cast.prototxt').write_text(text_format.MessageToString(spec))
     save(small, tmp_path / 'small.caffemodel')
@@ -74,7 +84,7 @@ def test_a_cast_classifier_gives_each_cell_what_the_classifier_gives_its_crop(sm
             )
 
 
-def test_cast_reshapes_and_refuses_what_does_not_fit():
+def test_cast_reshapes_and_refuses_what_does_not_fit() -> None:
     blob = np.arange(24, dtype=np.float32).reshape(2, 12)
     assert (cast(blob, (2, 3, 2, 2)) == blob.reshape(2, 3, 2, 2)).all()
     assert cast(blob.reshape(1, 1, 2, 12), (2, 3, 2, 2)).shape == (2, 3, 2, 2)
@@ -87,8 +97,10 @@ def test_cast_reshapes_and_refuses_what_does_not_fit():
 
 
 @pytest.mark.parametrize('factor', [2, 4, 8, 16, 32])
-def test_bilinear_deconvolution_of_a_ramp_is_scipys_interpolation(factor, tmp_path):
-    def build(n):
+def test_bilinear_deconvolution_of_a_ramp_is_scipys_interpolation(
+    factor: int, tmp_path: Path
+) -> None:
+    def build(n: NetSpec) -> None:
         n.up = L.Deconvolution(
             n.data,
             convolution_param=dict(
@@ -111,15 +123,15 @@ def test_bilinear_deconvolution_of_a_ramp_is_scipys_interpolation(factor, tmp_pa
 
 
 @pytest.mark.parametrize('size', [3, 4, 63, 64])
-def test_bilinear_is_symmetric_and_keeps_the_sum(size):
+def test_bilinear_is_symmetric_and_keeps_the_sum(size: int) -> None:
     kernel = bilinear(size)
     factor = (size + 1) // 2
     assert np.allclose(kernel, kernel[::-1, ::-1]) and np.allclose(kernel, kernel.T)
     assert kernel.sum() == pytest.approx(factor**2, rel=1e-4)
 
 
-def test_interp_refuses_a_layer_that_mixes_channels(tmp_path):
-    def build(n):
+def test_interp_refuses_a_layer_that_mixes_channels(tmp_path: Path) -> None:
+    def build(n: NetSpec) -> None:
         n.up = L.Deconvolution(
             n.data, convolution_param=dict(num_output=4, kernel_size=4, stride=2, bias_term=False)
         )
@@ -128,7 +140,7 @@ def test_interp_refuses_a_layer_that_mixes_channels(tmp_path):
         interp(make_net(tmp_path / 'up.prototxt', build, (1, 3, 4, 4)), ['up'])
 
 
-def test_start_names_every_layer_once_and_fills_it(tmp_path):
+def test_start_names_every_layer_once_and_fills_it(tmp_path: Path) -> None:
     net = net_of(deploy_net(find('mini-fcn8s')))
     weights = [
         ('conv1_1', [np.ones((16, 3, 3, 3), np.float32), np.ones(16, np.float32)]),
@@ -136,7 +148,7 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
         ('fc8', [np.ones((7, 128), np.float32)]),
     ]
     report = start(net, [(weights, '')])
-    assert (report.copied, report.cast, report.left) == (['conv1_1'], ['fc6'], ['fc8'])
+    assert (report.copied, report.cast, report.unused) == (['conv1_1'], ['fc6'], ['fc8'])
     assert report.interpolated == ['upscore2', 'upscore_pool4', 'upscore8']
     assert report.zero == ['score_fr', 'score_pool4', 'score_pool3']
     assert report.missing == [
@@ -149,7 +161,7 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
         'conv5_2',
         'fc7',
     ]
-    assert 'WARNING: no weights for conv2_1, conv3_1, conv3_2, ' in str(report)
+    assert re.search('WARNING.* conv2_1, conv3_1, conv3_2, ', str(report))
     named = [name for names in vars(report).values() for name in names]
     assert sorted(named) == sorted([*net.params, 'fc8'])
     classes = net.blobs['score'].shape[1]
@@ -158,7 +170,7 @@ def test_start_names_every_layer_once_and_fills_it(tmp_path):
     assert not net.params['score_fr'][0].data.any()
 
 
-def test_init_missing_is_seeded_gaussian():
+def test_init_missing_is_seeded_gaussian() -> None:
     nets = [net_of(deploy_net(find('mini-fcn32s'))) for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         report = start(net, [], init_missing=True, seed=seed)
@@ -171,27 +183,27 @@ def test_init_missing_is_seeded_gaussian():
     )
 
 
-def test_a_prototxt_that_cannot_be_cast_is_refused(small, tmp_path):
+def test_a_prototxt_that_cannot_be_cast_is_refused(small: caffe.Net, tmp_path: Path) -> None:
     path = tmp_path / 'old.prototxt'
     path.write_text('layers { name: "fc6" type: INNER_PRODUCT bottom: "data" top: "fc6" }')
-    with pytest.raises(WeightsError, match='before 2014'):
+    with pytest.raises(WeightsError, match=r'old\.prototxt: .*upgrade_net_proto_text'):
         read_spec(path)
     path.write_text('layer { name: "data" type: "Data" top: "data" }')
-    with pytest.raises(WeightsError, match='no layer of type Data'):
+    with pytest.raises(WeightsError, match=r'old\.prototxt: .*type Data'):
         read_spec(path)
     path.write_text('layer { name: "data" type: "Input" top: "data" }')
     with pytest.raises(WeightsError, match='no InnerProduct'):
         convolutionalize(small, read_spec(path))
 
 
-def test_a_name_that_comes_twice_is_refused(small):
+def test_a_name_that_comes_twice_is_refused(small: caffe.Net) -> None:
     fc8 = 'fc8', [np.zeros((5, 6), np.float32), np.zeros(5, np.float32)]
-    with pytest.raises(WeightsError, match='two layers named fc8'):
+    with pytest.raises(WeightsError, match='fc8'):
         transplant(small, [fc8, fc8])
 
 
-def test_suffix_names_the_stream(tmp_path):
-    def build(n):
+def test_suffix_names_the_stream(tmp_path: Path) -> None:
+    def build(n: NetSpec) -> None:
         n.conv1color = L.Convolution(n.data, num_output=2, kernel_size=1)
         n.conv1hha = L.Convolution(n.data, num_output=2, kernel_size=1)
 
@@ -205,16 +217,14 @@ def test_suffix_names_the_stream(tmp_path):
     ].data.any()
 
 
-def test_a_shared_name_with_other_shapes_is_refused(small):
-    with pytest.raises(
-        WeightsError, match=r"fc6's weights of shape \(6, 7\) do not fit \(6, \d+\)"
-    ):
+def test_a_shared_name_with_other_shapes_is_refused(small: caffe.Net) -> None:
+    with pytest.raises(WeightsError, match=r'fc6.*\(6, 7\).*\(6, \d+\)'):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32), np.zeros(6, np.float32)])])
-    with pytest.raises(WeightsError, match="fc6's 1 arrays of weights do not fit the 2"):
+    with pytest.raises(WeightsError, match=r'fc6.* 1 .* 2 '):
         transplant(small, [('fc6', [np.zeros((6, 7), np.float32)])])
 
 
-def test_files_go_round_through_caffe_and_back(small, tmp_path):
+def test_files_go_round_through_caffe_and_back(small: caffe.Net, tmp_path: Path) -> None:
     ours, caffes = tmp_path / 'ours.caffemodel', tmp_path / 'caffes.caffemodel'
     save(small, ours)
     small.save(str(caffes))
@@ -232,7 +242,7 @@ def test_files_go_round_through_caffe_and_back(small, tmp_path):
         )
 
 
-def test_old_caffemodels_are_read(tmp_path):
+def test_old_caffemodels_are_read(tmp_path: Path) -> None:
     """V1 layers, whose blobs have four dimensions and no shape."""
     model = caffe_pb2.NetParameter()
     layer = model.layers.add(name='fc6', type=caffe_pb2.V1LayerParameter.INNER_PRODUCT)
@@ -244,7 +254,7 @@ def test_old_caffemodels_are_read(tmp_path):
 
 
 @pytest.mark.parametrize('damage', ['missing', 'empty', 'text', 'hdf5', 'truncated', 'no weights'])
-def test_a_bad_caffemodel_is_named(damage, small, tmp_path):
+def test_a_bad_caffemodel_is_named(damage: str, small: caffe.Net, tmp_path: Path) -> None:
     path = tmp_path / 'bad.caffemodel'
     if damage == 'truncated':
         save(small, path)
@@ -262,7 +272,7 @@ def test_a_bad_caffemodel_is_named(damage, small, tmp_path):
         list(read_weights(path))
 
 
-def test_a_truncated_file_is_noticed_at_every_length(tmp_path):
+def test_a_truncated_file_is_noticed_at_every_length(tmp_path: Path) -> None:
     path = tmp_path / 'w.caffemodel'
     write_weights(
         path,
@@ -281,11 +291,35 @@ def test_a_truncated_file_is_noticed_at_every_length(tmp_path):
             assert 'w.caffemodel' in str(error)
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+def test_a_file_cut_between_two_layers_is_noticed(tmp_path: Path) -> None:
+    """Protobuf takes it for a shorter file; ours say how many layers they hold."""
+    path = tmp_path / 'w.caffemodel'
+    layers = [(name, 'Convolution', [np.ones((2, 2), np.float32)]) for name in 'abc']
+    write_weights(path, layers[:2])
+    size = path.stat().st_size
+    write_weights(path, layers)
+    cut = path.read_bytes()[:size]
+    model = caffe_pb2.NetParameter.FromString(cut)
+    assert [layer.name for layer in model.layer] == ['a', 'b'] and not model.name
+    path.write_bytes(cut)
+    with pytest.raises(WeightsError, match=r'w\.caffemodel: .*2 of its 3'):
+        list(read_weights(path))
+    # Version 1 wrote the number into the name of the net. Caffe's own files hold none.
+    for name, complete in (('3 layers', False), ('2 layers', True), ('LeNet 5 layers', True)):
+        old = caffe_pb2.NetParameter(name=name, layer=model.layer)
+        path.write_bytes(old.SerializeToString())
+        if complete:
+            assert [layer for layer, _ in read_weights(path)] == ['a', 'b']
+        else:
+            with pytest.raises(WeightsError, match=r'2 of its 3'):
+                list(read_weights(path))
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / 'w.caffemodel'
     path.write_bytes(b'old')
 
-    def layers():
+    def layers() -> Iterator[tuple[str, str, list[np.ndarray]]]:
         yield 'a', 'Convolution', [np.ones(4, np.float32)]
         raise KeyboardInterrupt
 
@@ -294,7 +328,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
 
 
-def test_commands(tmp_path, small, command):
+def test_commands(
+    tmp_path: Path, small: caffe.Net, command: Callable[..., CompletedProcess[str]]
+) -> None:
     save(small, tmp_path / 'small.caffemodel')
     result = command(
         '-m',
@@ -309,8 +345,8 @@ def test_commands(tmp_path, small, command):
         read_weights(tmp_path / 'full.caffemodel')
     )
     missing = command('-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel')
-    assert missing.returncode == 2 and 'not written' in missing.stderr
-    assert 'WARNING: no weights for conv1_1' in missing.stdout
+    assert missing.returncode == 2 and 'init.caffemodel: ' in missing.stderr
+    assert re.search('WARNING.* conv1_1', missing.stdout)
     assert not (tmp_path / 'init.caffemodel').exists()
     drawn = command(
         '-m', 'surgery', 'init', 'mini-fcn32s', tmp_path / 'init.caffemodel', '--init-missing'
@@ -319,8 +355,11 @@ def test_commands(tmp_path, small, command):
     assert drawn.stderr == ''
 
 
-def test_real_googlenet_keeps_its_top_1_when_cast(shared, tmp_path):
-    """On 224×224 crops of real photos the cast net is the classifier, and what it sees is what is there."""
+def test_real_googlenet_keeps_its_top_1_when_cast(
+    shared: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """On 224×224 crops of real photos the cast net gives what the classifier gives, and sees what
+    the photos show."""
     weights = shared('weights/bvlc_googlenet.caffemodel')
     photos = VOC(shared('data/voc'), 'seg11valid')
     deploy = deploy_net(find('ilsvrc-googlenet')).to_proto()

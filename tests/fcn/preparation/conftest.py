@@ -3,28 +3,39 @@
 import http.server
 import re
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files` ({path: bytes}) at `url`, with ranges unless told otherwise, and notes where each answer
-    was `asked` to start. The numbers in `drops` are the bytes after which the next answers end."""
+    """Serves `files` ({path: bytes}) at `url`, with `ranges` unless that is set to False.
+
+    `requested` holds where each answer was to start. The numbers in `drops` are the bytes after
+    which the next answers end.
+    """
 
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(('127.0.0.1', 0), Handler)
         self.url = f'http://127.0.0.1:{self.server_port}'
-        self.files, self.drops, self.asked, self.ranges = {}, [], [], True
+        self.files: dict[str, bytes] = {}
+        self.drops: list[int] = []
+        self.requested: list[int | None] = []
+        self.ranges = True
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        asked = re.fullmatch(r'bytes=(\d+)-', self.headers.get('Range', ''))
-        self.server.asked.append(int(asked[1]) if asked else None)
-        partly = asked and self.server.ranges
-        start = int(asked[1]) if partly else 0
+    server: Server
+
+    def do_GET(self) -> None:
+        match = re.fullmatch(r'bytes=(\d+)-', self.headers.get('Range', ''))
+        requested = int(match[1]) if match else None
+        self.server.requested.append(requested)
+        partly = match and self.server.ranges
+        start = requested if partly else 0
         content = self.server.files.get(self.path)
         if content is None or start >= len(content):
             self.send_error(404 if content is None else 416)
@@ -34,16 +45,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if partly:
             self.send_header('Content-Range', f'bytes {start}-{len(content) - 1}/{len(content)}')
         self.end_headers()
-        self.wfile.write(
-            content[start : start + self.server.drops.pop(0) if self.server.drops else None]
-        )
+        end = start + self.server.drops.pop(0) if self.server.drops else None
+        self.wfile.write(content[start:end])
 
-    def log_message(self, *arguments):
-        pass
+    def log_message(self, *arguments: Any) -> None:
+        """Print nothing."""
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[Server]:
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import random
+from dataclasses import replace
 
 import archives
 import pytest
 
 from fcn.commands import prepare
 from fcn.errors import FCNError
-from fcn.preparation import SETS, DigestError, FetchError, fetch, make
+from fcn.preparation import ARCHIVES, DigestError, FetchError, fetch, make
 
 CONTENT = random.Random(0).randbytes(300_000)
 
@@ -30,7 +31,7 @@ def test_a_dropped_connection_is_resumed(server, tmp_path):
     server.drops = [100_000, 50_000]
     fetch(server.url, tmp_path / 'file.bin', sha256(), protocols='http')
     assert (tmp_path / 'file.bin').read_bytes() == CONTENT
-    assert server.asked == [None, 99_999, 149_998]
+    assert server.requested == [None, 99_999, 149_998]
     assert {path.name for path in tmp_path.iterdir()} == {'file.bin'}
 
 
@@ -40,7 +41,7 @@ def test_an_earlier_run_is_resumed(server, tmp_path):
         (tmp_path / 'file.bin.partial').write_bytes(CONTENT[:have])
         fetch(server.url, tmp_path / 'file.bin', sha256(), protocols='http')
         assert (tmp_path / 'file.bin').read_bytes() == CONTENT
-        assert server.asked.pop() == (have - 1 or None)
+        assert server.requested.pop() == (have - 1 or None)
         (tmp_path / 'file.bin').unlink()
 
 
@@ -48,14 +49,14 @@ def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path):
     server.ranges, server.drops = False, [100_000]
     fetch(server.url, tmp_path / 'file.bin', sha256(), protocols='http')
     assert (tmp_path / 'file.bin').read_bytes() == CONTENT
-    assert server.asked == [None, 99_999, None]
+    assert server.requested == [None, 99_999, None]
 
 
 def test_a_server_that_never_sends_all_of_it_is_given_up(server, tmp_path):
     server.ranges, server.drops = False, [100_000] * 9
-    with pytest.raises(FetchError, match='not fetched'):
+    with pytest.raises(FetchError, match=r'file\.bin'):
         fetch(server.url, tmp_path / 'file.bin', protocols='http')
-    assert len(server.asked) < 9 and not (tmp_path / 'file.bin').exists()
+    assert len(server.requested) < 9 and not (tmp_path / 'file.bin').exists()
 
 
 def test_a_wrong_checksum_is_refused_and_not_resumed(server, tmp_path):
@@ -77,7 +78,7 @@ def test_what_was_downloaded_before_is_compared(server, tmp_path):
     fetch(server.url, target, protocols='http')
     assert json.loads((tmp_path / 'checksums.json').read_text()) == {server.url: sha256()}
     target.write_bytes(CONTENT[:-1])
-    with pytest.raises(DigestError, match='fetch it again'):
+    with pytest.raises(DigestError, match=f'{target}: .*{sha256()}'):
         fetch(server.url, target, protocols='http')
     target.unlink()
     server.files['/file.bin'] = b'changed' + CONTENT
@@ -86,15 +87,15 @@ def test_what_was_downloaded_before_is_compared(server, tmp_path):
     assert not target.exists()
     server.files['/file.bin'] = CONTENT
     fetch(server.url, target, protocols='http')
-    asked = len(server.asked)
+    before = len(server.requested)
     fetch(server.url, target, protocols='http')
-    assert len(server.asked) == asked
+    assert len(server.requested) == before
 
 
 def test_only_https_is_spoken(server, tmp_path):
-    with pytest.raises(FetchError, match='not fetched'):
+    with pytest.raises(FetchError, match=r'file\.bin'):
         fetch(server.url, tmp_path / 'file.bin')
-    assert server.asked == []
+    assert server.requested == []
 
 
 def test_a_missing_page_is_no_file(server, tmp_path):
@@ -103,20 +104,21 @@ def test_a_missing_page_is_no_file(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_curl_it_is_said(server, tmp_path, monkeypatch):
+def test_a_missing_curl_is_named(server, tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
-    with pytest.raises(FetchError, match='curl is not installed'):
+    with pytest.raises(FetchError, match='curl'):
         fetch(server.url, tmp_path / 'file.bin', protocols='http')
 
 
 def serve(server, monkeypatch, name, given, digest=None):
-    """Let the set's sources be the files `given` on the test's server."""
+    """Let the set's downloads be the files `given` on the test's server."""
     server.files = {f'/{path.name}': path.read_bytes() for path in given}
     base = server.url.rpartition('/')[0]
-    sources = tuple(
-        source._replace(url=f'{base}/{source.name}', digest=digest) for source in SETS[name].sources
+    downloads = tuple(
+        replace(source, url=f'{base}/{source.name}', digest=digest)
+        for source in ARCHIVES[name].downloads
     )
-    monkeypatch.setitem(SETS, name, SETS[name]._replace(sources=sources))
+    monkeypatch.setitem(ARCHIVES, name, replace(ARCHIVES[name], downloads=downloads))
 
 
 @pytest.mark.parametrize('name', ['voc', 'nyud', 'siftflow', 'pascal-context'])
@@ -130,11 +132,11 @@ def test_a_set_is_fetched_whole_in_spite_of_drops(name, server, tmp_path, monkey
     assert {path.name: path.read_bytes() for path in given} | {
         'checksums.json': kept['checksums.json']
     } == kept
-    asked = len(server.asked)
+    before = len(server.requested)
     make(name, tmp_path / 'data', protocols='http')
-    assert len(server.asked) == asked
+    assert len(server.requested) == before
     prepare.main([name, '--data', str(tmp_path / 'data')])
-    assert f'of downloads are kept in {tmp_path}/data/downloads/{name}' in capsys.readouterr().out
+    assert f'{tmp_path}/data/downloads/{name}' in capsys.readouterr().out
 
 
 def test_a_set_goes_on_where_its_download_was_cut(server, tmp_path, monkeypatch):
@@ -142,11 +144,11 @@ def test_a_set_goes_on_where_its_download_was_cut(server, tmp_path, monkeypatch)
     serve(server, monkeypatch, 'voc', voc)
     size = voc[0].stat().st_size
     server.drops = [size // 2, 0]  # and then the network is gone
-    with pytest.raises(FetchError, match='Run the same command again'):
+    with pytest.raises(FetchError, match=f'{server.url.rpartition("/")[0]}.*same command'):
         make('voc', tmp_path / 'data', protocols='http')
     assert {path.name for path in (tmp_path / 'data').iterdir()} == {'downloads'}
     make('voc', tmp_path / 'data', protocols='http')
-    assert server.asked == [None, size // 2 - 1, size // 2 - 1]
+    assert server.requested == [None, size // 2 - 1, size // 2 - 1]
 
 
 def test_an_archive_that_changed_at_its_owners_is_refused(server, tmp_path, monkeypatch):
@@ -157,7 +159,7 @@ def test_an_archive_that_changed_at_its_owners_is_refused(server, tmp_path, monk
         archives.build('voc', tmp_path / 'owner'),
         digest='md5:' + 32 * 'a',
     )
-    with pytest.raises(FCNError, match=f'not md5:aaa.*remove {tmp_path}/data/downloads/voc'):
+    with pytest.raises(FCNError, match=f'md5:aaa.*{tmp_path}/data/downloads/voc'):
         make('voc', tmp_path / 'data', protocols='http')
     assert not [path for path in (tmp_path / 'data').rglob('*') if path.is_file()]
 
@@ -166,8 +168,6 @@ def test_a_page_in_place_of_an_archive_is_refused(server, tmp_path, monkeypatch)
     sbd = archives.build('sbd', tmp_path / 'owner')
     sbd[0].write_bytes(b'<html>moved</html>')
     serve(server, monkeypatch, 'sbd', sbd)
-    with pytest.raises(
-        FCNError, match=f'truncated or damaged.*remove {tmp_path}/data/downloads/sbd'
-    ):
+    with pytest.raises(FCNError, match=f'benchmark.tgz: .*{tmp_path}/data/downloads/sbd'):
         make('sbd', tmp_path / 'data', protocols='http')
     assert {path.name for path in (tmp_path / 'data').iterdir()} == {'downloads'}

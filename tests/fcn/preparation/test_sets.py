@@ -6,16 +6,18 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 
 import archives
 import numpy as np
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 from fcn.cli import run
 from fcn.commands import prepare
 from fcn.data_layers import NYUD, SBD, VOC, PASCALContext, SIFTFlow
-from fcn.preparation import SETS, make
+from fcn.io import lock_folder
+from fcn.preparation import ARCHIVES, make
 
 CASES = {  # archives: set, class, the lists and their lengths
     'voc': ('voc', VOC, {'train': 4, 'val': 2, 'trainval': 6}),
@@ -32,7 +34,7 @@ def arguments(name, data, given):
 
 
 def ends(*words):
-    """What `command.run` makes of the command: its exit status."""
+    """Return the exit status of the command `prepare.py WORDS`."""
     with pytest.raises(SystemExit) as end:
         run(lambda: prepare.main([str(word) for word in words]))
     return end.value.code
@@ -50,9 +52,9 @@ def test_every_set_is_prepared_once_and_read_by_its_class(archive, tmp_path, cap
     name, dataset, lists = CASES[archive]
     words = arguments(name, tmp_path / 'data', archives.build(archive, tmp_path / 'archives'))
     assert ends(*words) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     for split, number in lists.items():
-        assert f'{split:10} {number:6} examples' in said.out
+        assert f'{split:10} {number:6} examples' in printed.out
         for top in dataset.paths:
             examples = dataset(tmp_path / 'data' / name, split, [top])
             blobs = [
@@ -60,7 +62,7 @@ def test_every_set_is_prepared_once_and_read_by_its_class(archive, tmp_path, cap
                 for example in examples.names
             ]
             assert len(blobs) == number and all(np.isfinite(blob).all() for blob in blobs)
-    assert 'the real set' in said.err
+    assert 'the real set' in printed.err
     assert {path.name for path in (tmp_path / 'data').iterdir()} == {name}
     before = state(tmp_path / 'data')
     assert ends(*words) == 0 and state(tmp_path / 'data') == before
@@ -102,9 +104,9 @@ def test_archives_of_two_editions_are_refused(tmp_path, capsys):
     one = archives.build('voc', tmp_path / 'one')
     other = archives.build('voc', tmp_path / 'other', seed=1)
     assert ends(*arguments('voc', tmp_path / 'data', one + other)) == 2
-    assert 'archives of one edition' in capsys.readouterr().err and not list(
-        (tmp_path / 'data').iterdir()
-    )
+    error = capsys.readouterr().err
+    assert f'{other[0]}: ' in error and 'JPEGImages/2007_00000' in error
+    assert not list((tmp_path / 'data').iterdir())
 
 
 @pytest.mark.parametrize('order', [('voc', 'sbd'), ('sbd', 'voc')])
@@ -114,7 +116,9 @@ def test_voc_and_sbd_give_seg11valid(order, tmp_path, capsys):
     listed = (tmp_path / 'data/voc/ImageSets/Segmentation/seg11valid.txt').read_text().split()
     trained = SBD(tmp_path / 'data/sbd', 'train').names
     assert listed == ['2007_000007', '2007_000008'] and trained[0] == '2007_000006'
-    assert "VOC 2011's val without SBD's train has 736" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f'{tmp_path}/data/voc/ImageSets/Segmentation/seg11valid.txt: 2 ' in error
+    assert '736' in error
 
 
 def without(monkeypatch, archive, *endings):
@@ -130,7 +134,7 @@ def without(monkeypatch, archive, *endings):
 
 
 @pytest.mark.parametrize(
-    ('name', 'writer', 'ending', 'words'),
+    ('name', 'writer', 'ending', 'named'),
     [
         ('voc', 'write_tar', 'Class/2007_000001.png', 'SegmentationClass/2007_000001.png'),
         ('sbd', 'write_tar', 'cls/2008_000002.mat', 'cls/2008_000002.mat'),
@@ -140,12 +144,12 @@ def without(monkeypatch, archive, *endings):
     ],
 )
 def test_a_missing_label_is_named_and_nothing_is_left(
-    name, writer, ending, words, monkeypatch, tmp_path, capsys
+    name, writer, ending, named, monkeypatch, tmp_path, capsys
 ):
     without(monkeypatch, writer, ending)
     assert ends(*arguments(name, tmp_path / 'data', archives.build(name, tmp_path))) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert words in error and 'missing' in error and not list((tmp_path / 'data').iterdir())
+    assert named in error and 'missing' in error and not list((tmp_path / 'data').iterdir())
 
 
 def test_an_archive_that_ends_between_two_files_is_refused(tmp_path, capsys):
@@ -159,9 +163,7 @@ def test_an_archive_that_ends_between_two_files_is_refused(tmp_path, capsys):
         )
     voc.write_bytes(voc.read_bytes()[: last.offset])
     assert ends(*arguments('voc', tmp_path / 'data', [voc])) == 2
-    assert 'train.txt: no such file' in capsys.readouterr().err and not list(
-        (tmp_path / 'data').iterdir()
-    )
+    assert 'train.txt: ' in capsys.readouterr().err and not list((tmp_path / 'data').iterdir())
 
 
 def test_a_set_that_lost_a_file_is_named_and_left_alone(tmp_path, capsys):
@@ -179,53 +181,59 @@ def test_a_set_that_lost_a_file_is_named_and_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ('words', 'message'),
+    ('words', 'named'),
     [
-        (['voc', '--from', 'nowhere.tar'], 'no such file'),
+        (['voc', '--from', 'nowhere.tar'], '/nowhere.tar: '),
         (['voc', '--from', '.'], 'not a folder'),
-        (['voc', 'sbd'], 'is one data set'),
-        (['ilsvrc', 'voc-fcn8s'], "no weights of 'voc-fcn8s'"),
-        (['fcn-weights', '--from', 'x.caffemodel'], 'x.caffemodel: not the weights of'),
+        (['voc', '--data', 'file'], '/file: '),
+        (['voc', '--data', 'file/data'], '/file/data: '),
+        (['ilsvrc', '--weights', 'file'], '/file: '),
+        (['voc', 'sbd'], "'sbd'"),
+        (['ilsvrc', 'voc-fcn8s'], "'voc-fcn8s'"),
+        (['fcn-weights', '--from', 'x.caffemodel'], 'x.caffemodel: '),
     ],
 )
-def test_bad_arguments_end_with_2_and_one_line(words, message, tmp_path, monkeypatch, capsys):
+def test_bad_arguments_end_with_2_and_one_line(words, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
     assert ends(*words) == 2
     error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
+    assert named in error and error.count('\n') == 1
 
 
-def test_the_wrong_archive_is_told(tmp_path, capsys):
-    assert ends(*arguments('siftflow', tmp_path / 'data', archives.build('voc', tmp_path))) == 2
-    assert 'holds no file of this set' in capsys.readouterr().err
+def test_the_wrong_archive_is_named(tmp_path, capsys):
+    given = archives.build('voc', tmp_path)
+    assert ends(*arguments('siftflow', tmp_path / 'data', given)) == 2
+    assert f'{given[0]}: holds no file of this set' in capsys.readouterr().err
 
 
 def test_a_bad_splits_mat_is_named(tmp_path, capsys):
     given = archives.build('nyud-splits', tmp_path)
     given[1].write_bytes(archives.mat_bytes(trainNdxs=np.ones((2, 1))))
     assert ends(*arguments('nyud', tmp_path / 'data', given)) == 2
-    assert 'splits.mat: no trainNdxs and testNdxs' in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert 'splits.mat: ' in error and 'testNdxs' in error
 
 
 @pytest.fixture
 def closed(monkeypatch):
     """Let every source lie on a port that nobody listens on."""
-    for name, layout in SETS.items():
+    for name, row in ARCHIVES.items():
         moved = tuple(
-            source._replace(url=f'https://127.0.0.1:1/{source.name}') for source in layout.sources
+            replace(source, url=f'https://127.0.0.1:1/{source.name}') for source in row.downloads
         )
-        monkeypatch.setitem(SETS, name, layout._replace(sources=moved))
+        monkeypatch.setitem(ARCHIVES, name, replace(row, downloads=moved))
 
 
-@pytest.mark.parametrize('name', SETS)
-def test_without_a_network_it_is_said_what_to_place_where(
+@pytest.mark.parametrize('name', ARCHIVES)
+def test_without_a_network_the_files_to_fetch_by_hand_are_named(
     name, closed, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(sys, 'argv', ['prepare.py', name, '--data', str(tmp_path)])
     assert ends(name, '--data', tmp_path) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and f'python prepare.py {name} --data {tmp_path} --from' in error
-    for source in SETS[name].sources:
+    for source in ARCHIVES[name].downloads:
         assert source.url in error and f'--from {source.name}' in error
     assert {path.name for path in tmp_path.iterdir()} == {'downloads'}
 
@@ -258,7 +266,7 @@ def test_after_a_kill_the_same_command_succeeds(tmp_path):
 
 def test_two_at_once_do_not_meet(tmp_path, capsys):
     given = archives.build('voc', tmp_path)
-    with prepare.lock(tmp_path / 'data'):
+    with lock_folder(tmp_path / 'data'):
         assert ends(*arguments('voc', tmp_path / 'data', given)) == 2
-    assert 'another prepare.py' in capsys.readouterr().err
+    assert f'{tmp_path}/data: another process' in capsys.readouterr().err
     assert ends(*arguments('voc', tmp_path / 'data', given)) == 0

@@ -1,0 +1,233 @@
+"""Scores a net, or label images made elsewhere, by the four metrics of section 5."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn import inference
+from fcn.data_layers import DATASETS, VOID, Source, read_label, source_at
+from fcn.data_layers.dataset import evenly_spread
+from fcn.data_layers.images import check_label, save_label
+from fcn.engine import choose_device
+from fcn.errors import DataError, RunError
+from fcn.inference import load_net
+from fcn.memory_estimate import check_memory
+from fcn.metrics import class_iou, confusion, format_metrics, metrics, or_none
+from fcn.nets import NetConfig, deploy_net, find, train_net
+from fcn.runs import weights_of_net
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How well labels agree with the truth.
+
+    `confusion` counts pixels, K×K int64, rows true and columns predicted; `images` is how many were
+    scored, `label` which of the data set's labels. With `drop_absent`, classes that the truth lacks
+    leave the mean IU (SIFT Flow's custom). A net with two kinds of labels has the second in
+    `others`, by name. Metrics are fractions.
+    """
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray = field(repr=False)
+    images: int
+    label: str = 'label'
+    drop_absent: bool = False
+    others: Mapping[str, 'Evaluation'] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The four metrics by name; NaN where no pixel of the truth has a class."""
+        return metrics(self.confusion, self.drop_absent)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """The share of pixels whose class is right."""
+        return self.metrics['pixel_accuracy']
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The mean over classes of the share of their pixels that is right."""
+        return self.metrics['mean_accuracy']
+
+    @property
+    def mean_iu(self) -> float:
+        """The mean over classes of intersection over union."""
+        return self.metrics['mean_iu']
+
+    @property
+    def frequency_weighted_iu(self) -> float:
+        """The mean of intersection over union, weighted by each class's pixels."""
+        return self.metrics['frequency_weighted_iu']
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        """The intersection over union of each class; NaN for one neither true nor predicted."""
+        return dict(zip(self.classes, class_iou(self.confusion).tolist(), strict=True))
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it for JSON, the metrics of other labels under their names."""
+        return {
+            **or_none(self.metrics),
+            'class_iou': or_none(self.per_class),
+            'confusion': self.confusion.tolist(),
+            **{label: other.record() for label, other in self.others.items()},
+        }
+
+    def __str__(self) -> str:
+        width = max(map(len, self.classes))
+        lines = [format_metrics(self.metrics), '']
+        for name, iou in self.per_class.items():
+            lines.append(f'{name:<{width}}  ' + ('   –' if np.isnan(iou) else f'{100 * iou:5.1f}'))
+        return '\n'.join(lines)
+
+
+def evaluate(
+    net: str | Path,
+    data: str | Path | None = None,
+    split: str | None = None,
+    *,
+    weights: str | Path | None = None,
+    images: int | None = None,
+    out: Path | None = None,
+    gpu: int | None = None,
+    runs: str | Path = 'runs',
+    progress: Progress = iter,
+) -> Evaluation:
+    """Score a net on a split of a data set.
+
+    `net` and `weights` are those of `fcn.load`. `data` is the folder of the images and `split` the
+    list of them, by default the data set's own; `images` scores so many of them, evenly spread.
+    Labels are written to the folder `out`, if it is given. `progress` wraps the iteration.
+    Raises FCNError, or DataError for images or labels that cannot be used.
+    """
+    name, caffemodel = weights_of_net(net, weights, runs)
+    config = find(name)
+    source = scored_source(name, config, data, split, images)
+    names = evenly_spread(source.names(), images)
+    dataset = source.open()
+    if out is not None:
+        _check_out(out, dataset, names)
+    check_memory(name, config, source, device=choose_device(gpu))
+    scored = load_net(train_net(config, source), str(caffemodel))
+    kept = iter(names)
+
+    def keep(predicted: dict[str, np.ndarray]) -> None:
+        assert out is not None
+        example = next(kept)
+        for index, (label, labels) in enumerate(predicted.items()):
+            suffix = f'_{label}' if index else ''
+            colours = DATASETS[config.data].colours_of(label)
+            save_label(labels[0], out / f'{example}{suffix}.png', colours)
+
+    try:
+        matrices, _ = inference.evaluate(scored, len(names), progress, keep if out else None)
+    finally:
+        inference.close_layers(scored)
+    return evaluation_of(matrices, config.classes, len(names), DATASETS[config.data].drop_absent)
+
+
+def evaluation_of(
+    matrices: Mapping[str, np.ndarray],
+    classes: Mapping[str, tuple[str, ...]],
+    images: int,
+    drop_absent: bool,
+) -> Evaluation:
+    """Return the Evaluation of {label: confusion matrix}, the others in the first label's."""
+    results = {
+        label: Evaluation(classes[label], matrix, images, label, drop_absent)
+        for label, matrix in matrices.items()
+    }
+    first, *others = results
+    return Evaluation(
+        classes[first],
+        matrices[first],
+        images,
+        first,
+        drop_absent,
+        {label: results[label] for label in others},
+    )
+
+
+def scored_source(
+    name: str,
+    config: NetConfig,
+    data: str | Path | None,
+    split: str | None,
+    images: int | None,
+) -> Source:
+    """Return where the images lie that a net is scored on."""
+    if config.is_classifier:
+        raise RunError(f'{name} is a classifier; score an FCN')
+    source = DATASETS[config.data].val
+    assert source is not None  # as every net that segments has
+    source = source_at(source, data) if data else source
+    options = (*source.options, ('limit', images))
+    return source._replace(split=split or source.split, options=options)
+
+
+def _check_out(out: Path, dataset: Any, names: Sequence[str]) -> None:
+    """Raise DataError if predictions would overwrite the data set; else make the folder."""
+    folders = {dataset.path(top, names[0]).parent.resolve() for top in dataset.paths}
+    if out.resolve() in folders:
+        raise DataError(
+            f'{out}: the predictions would overwrite the data set there; give another --out'
+        )
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def score_folders(
+    predictions: Path,
+    truths: Path,
+    classes: tuple[str, ...],
+    files: Sequence[Path] | None = None,
+    progress: Progress = iter,
+) -> Evaluation:
+    """Score the label PNGs in one folder against those of the same names in another.
+
+    `files` are those of the folder `truths` to score, by default all. Raises DataError for a label
+    that is missing, of another size, or of values that are no class.
+    """
+    files = sorted(truths.glob('*.png')) if files is None else files
+    if not files:
+        raise DataError(f'{truths}: no PNG files lie there')
+    count = len(classes)
+    matrix = np.zeros((count, count), np.int64)
+    for file in progress(files):
+        truth, prediction = read_label(file), read_label(predictions / file.name)
+        check_label(truth, truth.shape, count, file)
+        check_label(prediction, truth.shape, count, predictions / file.name)
+        if (prediction[truth != VOID] == VOID).any():
+            raise DataError(
+                f'{predictions / file.name}: predicts {VOID} (void); every pixel needs a class'
+            )
+        matrix += confusion(truth, prediction, count)
+    return Evaluation(classes, matrix, len(files))
+
+
+def write_labels(
+    config: NetConfig,
+    weights: str | Path,
+    source: Source,
+    root: Path,
+    year: int,
+    progress: Progress = iter,
+) -> Path:
+    """Write the labels of a net for the images of `source` as PASCAL's server takes them.
+
+    They go into results/VOC{year}/Segmentation/comp6_{split}_cls under `root`, which is returned.
+    """
+    dataset = source.open()
+    folder = root / 'results' / f'VOC{year}' / 'Segmentation' / f'comp6_{source.split}_cls'
+    net = load_net(deploy_net(config), str(weights))
+    folder.mkdir(parents=True, exist_ok=True)
+    (top,), (label,) = config.input_blobs, config.classes
+    names = evenly_spread(dataset.names, dict(source.options).get('limit'))
+    for name in progress(names):
+        labels = inference.segment(net, config, {top: dataset.image(name)})[label]
+        save_label(labels, folder / f'{name}.png')
+    return folder

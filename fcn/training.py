@@ -1,0 +1,128 @@
+"""Trains a net from Python: the same as the command `solve`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fcn.data_layers.augment import MAX_JITTER
+from fcn.engine import choose_device
+from fcn.errors import FCNError
+from fcn.metrics import format_results
+from fcn.segmenter import Segmenter, load
+from fcn.solvers import Options, Progress, plan_stages, sources
+from fcn.solvers.log import Log
+
+LARGEST = 2**31 - 1  # number in Caffe's solver files
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A run that `train` trained, or went on with.
+
+    `metrics` are those of its last validation, fractions by name, those of the first label;
+    `others` holds the same of other labels. They are empty if the run was `interrupted` before one.
+    """
+
+    net: str
+    folder: Path
+    iteration: int
+    metrics: Mapping[str, float]
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def load(self, *, gpu: int | None = None) -> Segmenter:
+        """Load the trained net, to segment images with."""
+        return load(self.folder, gpu=gpu)
+
+    def learning_curve(self) -> dict[str, list[float]]:
+        """Return the log's smoothed losses and validations, as lists by name."""
+        return Log(self.folder / 'log.jsonl').learning_curve()
+
+    def __str__(self) -> str:
+        state = 'interrupted' if self.interrupted else 'trained'
+        score = f': {format_results({"label": self.metrics})}' if self.metrics else ''
+        return f'{self.net}, {state}, {self.iteration} iterations in {self.folder}{score}'
+
+
+def train(
+    net: str,
+    data: str | Path | None = None,
+    iterations: int | None = None,
+    *,
+    weights: str | Path | list[str] | None = None,
+    runs: str | Path = 'runs',
+    train_data: str | Path | None = None,
+    train_split: str | None = None,
+    val_split: str | None = None,
+    base_lr: float | None = None,
+    batch: int | None = None,
+    momentum: float | None = None,
+    mirror: bool = False,
+    jitter: int = 0,
+    sample: float | None = None,
+    balance: bool = False,
+    init_missing: bool = False,
+    seed: int = 1337,
+    val_every: int | None = None,
+    val_images: int | None = None,
+    snapshot_every: int | None = None,
+    gpu: int | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a net in the folder runs/NET, or go on where a run there was interrupted.
+
+    `net` is a name of fcn.NETS. `data` is the folder of the images to learn from and to validate
+    on, `train_data` that of other images to learn from; by default they are the data set's own.
+    `weights` is a caffemodel or a run folder to start from, for a net of two streams a list of
+    FILE:STREAM; by default those of the net's parents. What is None is the recipe's own. The other
+    options are those of `solve.py --help`.
+
+    Ctrl-C takes a snapshot and returns, if this is the main thread. `progress` hears about every
+    iteration; fcn.progress.TrainingBar shows a bar. Raises FCNError, RunError, DataError,
+    WeightsError, or DivergedError if the loss is no longer finite.
+    """
+    for name, value, minimum, maximum in (
+        ('iterations', iterations, 1, LARGEST),
+        ('batch', batch, 1, LARGEST),
+        ('seed', seed, 0, LARGEST),
+        ('jitter', jitter, 0, MAX_JITTER),
+        ('val_every', val_every, 1, LARGEST),
+        ('val_images', val_images, 1, LARGEST),
+        ('snapshot_every', snapshot_every, 1, LARGEST),
+        ('base_lr', base_lr, 1e-37, 1e38),
+        ('momentum', momentum, 0, 1 - 1e-7),
+        ('sample', sample, 0.001, 1),
+    ):
+        if value is not None and not minimum <= value <= maximum:
+            raise FCNError(f'{name}={value}: is not from {minimum:g} to {maximum:g}')
+    device = choose_device(gpu)
+    source, val = sources(net, data, train_data, train_split, val_split)
+    options = Options(
+        source,
+        val,
+        max_iter=iterations,
+        base_lr=base_lr,
+        batch=batch,
+        seed=seed,
+        val_every=val_every,
+        val_images=val_images,
+        snapshot_every=snapshot_every,
+        init_missing=init_missing,
+        command=f'fcn.train({net!r}, …)',
+        device=device,
+        momentum=momentum,
+        mirror=mirror,
+        jitter=jitter,
+        sampling=sample,
+        balance=balance,
+    )
+    given = [] if weights is None else weights if isinstance(weights, list) else [str(weights)]
+    (stage,) = plan_stages([net], runs, lambda _: options, given)
+    if not stage.done:
+        stage.train(progress or Progress())
+    run = stage.run
+    manifest = run.snapshots.newest('caffemodel')
+    validation = dict((manifest or {}).get('validation') or {})
+    first = next(iter(validation), '')
+    metrics = validation.pop(first, {})
+    return TrainingResult(net, run.folder, run.iteration, metrics, validation, not stage.done)

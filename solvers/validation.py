@@ -1,0 +1,71 @@
+"""Validates a net that is being trained: the four metrics of section 5, and warnings."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+
+from fcn.engine import caffe, release_activations
+from fcn.inference import close_layers, compared_blobs, evaluate
+from fcn.metrics import format_results, metrics, or_none
+
+from .run import Run
+
+Results = dict[str, dict[str, float]]
+
+logger = logging.getLogger('fcn')
+
+
+class Validation:
+    """Validates net `name` over `passes` forward passes of the val.prototxt in the folder of `run`.
+
+    `drop_absent` leaves classes that the truth lacks out of the mean IU. A validation ends early
+    once `stopped()`.
+    """
+
+    def __init__(
+        self, name: str, run: Run, passes: int, drop_absent: bool, stopped: Callable[[], bool]
+    ) -> None:
+        self.name, self.run = name, run
+        self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
+        self._net = caffe.Net(str(run.folder / 'val.prototxt'), caffe.TEST)
+        release_activations(self._net, compared_blobs(self._net))
+
+    def close(self) -> None:
+        """End the process that reads its images."""
+        close_layers(self._net)
+
+    def __call__(self, solver: caffe.SGDSolver) -> Results | None:
+        """Return {label: {metric: fraction}} of the net of `solver`, or None if it was stopped.
+
+        They are noted in the log and in the snapshot of this iteration.
+        """
+        self._net.share_with(solver.net)
+        matrices, loss = evaluate(self._net, self._passes, progress=self._until_stopped)
+        if self._stopped():
+            return None
+        results = {label: metrics(matrix, self._drop_absent) for label, matrix in matrices.items()}
+        noted = {label: or_none(values) for label, values in results.items()}
+        first, *others = noted
+        self.run.log.append(
+            iteration=solver.iter,
+            validation=noted[first],
+            validation_loss=loss,
+            **{f'validation_{label}': noted[label] for label in others},
+        )
+        self.run.note_validation(solver.iter, noted)
+        logger.info('%s at iteration %d: %s', self.name, solver.iter, format_results(results))
+        predicted = matrices[first].sum(0)
+        if (predicted > 0).sum() == 1:
+            logger.warning(
+                'every pixel is class %d. Early in training that is usual; if it stays, the '
+                'weights were not transplanted (see surgery.txt in the run folder), the labels are '
+                'wrong, or the learning rate is too low',
+                predicted.argmax(),
+            )
+        return results
+
+    def _until_stopped(self, passes: Iterable[int]) -> Iterator[int]:
+        """Yield the passes until a signal stops them."""
+        for index in passes:
+            yield index
+            if self._stopped():
+                return
