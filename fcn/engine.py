@@ -51,8 +51,9 @@ try:
         from caffe import _cuda
 except ImportError as error:
     raise FCNError(
-        f'the engine is missing ({error}); run `pip install ./pycaffe` in a clone of the '
-        'repository (see README)'
+        f'Caffe is not installed in this Python, or is another build than ours ({error}); install '
+        'it with `pip install ./pycaffe` in a clone of the repository, or run `make setup` there '
+        '(see README)'
     ) from error
 
 import numpy as np  # noqa: E402  (its OpenBLAS reads the settings too)

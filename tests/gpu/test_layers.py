@@ -1,4 +1,4 @@
-"""Every layer kind of our nets: the GPU agrees with the CPU, and backward is the derivative of forward."""
+"""Every layer type of our nets: the GPU agrees with the CPU, and backward with differences."""
 
 import numpy as np
 import pytest
@@ -16,40 +16,78 @@ needs_gpu = pytest.mark.skipif(not GPUS, reason='needs a GPU and an engine built
 
 # Name → type, the shapes of its bottoms, its parameters.
 LAYERS = {
-    'convolution': ('Convolution', [(2, 4, 13, 11)], 'convolution_param { num_output: 6 kernel_size: 3 pad: 1 }'),
-    'convolution, wide pad': ('Convolution', [(1, 3, 9, 7)],
-                              'convolution_param { num_output: 8 kernel_size: 3 pad: 30 }'),
-    'convolution, stride': ('Convolution', [(1, 3, 23, 21)],
-                            'convolution_param { num_output: 5 kernel_size: 7 stride: 2 pad: 3 }'),
-    'convolution, groups': ('Convolution', [(1, 4, 13, 11)],
-                            'convolution_param { num_output: 6 kernel_size: 5 pad: 2 group: 2 }'),
-    'score': ('Convolution', [(1, 16, 9, 7)], 'convolution_param { num_output: 21 kernel_size: 1 }'),
-    'deconvolution': ('Deconvolution', [(1, 5, 6, 7)],
-                      'convolution_param { num_output: 5 kernel_size: 4 stride: 2 bias_term: false }'),
-    'deconvolution, k63': ('Deconvolution', [(1, 3, 3, 4)],
-                           'convolution_param { num_output: 3 kernel_size: 63 stride: 32 bias_term: false }'),
+    'convolution': (
+        'Convolution',
+        [(2, 4, 13, 11)],
+        'convolution_param { num_output: 6 kernel_size: 3 pad: 1 }',
+    ),
+    'convolution, wide pad': (
+        'Convolution',
+        [(1, 3, 9, 7)],
+        'convolution_param { num_output: 8 kernel_size: 3 pad: 30 }',
+    ),
+    'convolution, stride': (
+        'Convolution',
+        [(1, 3, 23, 21)],
+        'convolution_param { num_output: 5 kernel_size: 7 stride: 2 pad: 3 }',
+    ),
+    'convolution, groups': (
+        'Convolution',
+        [(1, 4, 13, 11)],
+        'convolution_param { num_output: 6 kernel_size: 5 pad: 2 group: 2 }',
+    ),
+    'score': (
+        'Convolution',
+        [(1, 16, 9, 7)],
+        'convolution_param { num_output: 21 kernel_size: 1 }',
+    ),
+    'deconvolution': (
+        'Deconvolution',
+        [(1, 5, 6, 7)],
+        'convolution_param { num_output: 5 kernel_size: 4 stride: 2 bias_term: false }',
+    ),
+    'deconvolution, k63': (
+        'Deconvolution',
+        [(1, 3, 3, 4)],
+        'convolution_param { num_output: 3 kernel_size: 63 stride: 32 bias_term: false }',
+    ),
     'max pooling': ('Pooling', [(1, 3, 12, 11)], 'pooling_param { kernel_size: 3 stride: 2 }'),
-    'max pooling, pad': ('Pooling', [(1, 3, 9, 8)], 'pooling_param { kernel_size: 3 stride: 1 pad: 1 }'),
-    'average pooling': ('Pooling', [(1, 3, 7, 7)], 'pooling_param { pool: AVE kernel_size: 7 stride: 1 }'),
+    'max pooling, pad': (
+        'Pooling',
+        [(1, 3, 9, 8)],
+        'pooling_param { kernel_size: 3 stride: 1 pad: 1 }',
+    ),
+    'average pooling': (
+        'Pooling',
+        [(1, 3, 7, 7)],
+        'pooling_param { pool: AVE kernel_size: 7 stride: 1 }',
+    ),
     'ReLU': ('ReLU', [(1, 3, 9, 7)], ''),
     'LRN': ('LRN', [(1, 9, 6, 7)], 'lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }'),
     'crop': ('Crop', [(1, 3, 12, 13), (1, 1, 5, 6)], 'crop_param { axis: 2 offset: 4 }'),
-    'sum': ('Eltwise', [(1, 3, 6, 7)] * 2, 'eltwise_param { operation: SUM coeff: 0.5 coeff: 0.5 }'),
+    'sum': (
+        'Eltwise',
+        [(1, 3, 6, 7)] * 2,
+        'eltwise_param { operation: SUM coeff: 0.5 coeff: 0.5 }',
+    ),
     'maximum': ('Eltwise', [(1, 3, 6, 7)] * 2, 'eltwise_param { operation: MAX }'),
     'scale': ('Scale', [(1, 3, 6, 7)], ''),
     'concatenation': ('Concat', [(1, 3, 6, 7), (1, 2, 6, 7)], ''),
     'fully connected': ('InnerProduct', [(1, 3, 4, 5)], 'inner_product_param { num_output: 7 }'),
     'softmax': ('Softmax', [(1, 5, 6, 7)], ''),
-    'loss': ('SoftmaxWithLoss', [(1, 5, 6, 7), (1, 1, 6, 7)],
-             'loss_param { ignore_label: 255 normalize: false }'),
+    'loss': (
+        'SoftmaxWithLoss',
+        [(1, 5, 6, 7), (1, 1, 6, 7)],
+        'loss_param { ignore_label: 255 normalize: false }',
+    ),
     'dropout, not learning': ('Dropout', [(1, 3, 6, 7)], 'dropout_param { dropout_ratio: 0.5 }'),
-}  # fmt: skip
-# Those that compute nothing.
+}
+# The types that compute nothing.
 OTHERS = {'Input', 'Python'}
 
 
 def build(case, tmp_path):
-    """A net of one layer, its bottoms and weights filled with distinct values in random order."""
+    """Return a net of one layer, its bottoms and weights filled with distinct random values."""
     kind, shapes, params = LAYERS[case]
     names = [f'bottom{index}' for index in range(len(shapes))]
     inputs = ''.join(
@@ -77,7 +115,7 @@ def build(case, tmp_path):
 
 
 def variables(net, case):
-    """The blobs that the layer's output is differentiable by."""
+    """Return the blobs with respect to which the layer's output is differentiable."""
     count = 1 if LAYERS[case][0] in ('SoftmaxWithLoss', 'Crop') else len(LAYERS[case][1])
     return [*(net.blobs[f'bottom{index}'] for index in range(count)), *net.params.get('layer', ())]
 
@@ -92,7 +130,7 @@ def gradient_of_top(net):
 
 
 def compute(net, case):
-    """The layer's output, and the gradients of its variables for a given gradient of the output."""
+    """Return the layer's output, and its variables' gradients for one gradient of the output."""
     net.forward()
     net.clear_param_diffs()
     net.blobs['top'].diff[...] = gradient_of_top(net)
@@ -136,11 +174,17 @@ def test_backward_is_the_derivative_of_forward(case, where, tmp_path):
         )
 
 
-def test_every_layer_kind_of_our_nets_is_here():
+def nets_of(config):
+    """Return a configuration's nets: a classifier has no data set to learn from."""
+    source = DATASETS[config.data].train
+    return [deploy_net(config), *([train_net(config, source)] if source else [])]
+
+
+def test_every_layer_type_of_our_nets_is_here():
     used = {
         layer.type
         for config in NETS.values()
-        for net in (deploy_net(config), train_net(config, DATASETS[config.data].train))
+        for net in nets_of(config)
         for layer in net.to_proto().layer
     }
     assert used - OTHERS <= {kind for kind, _, _ in LAYERS.values()}

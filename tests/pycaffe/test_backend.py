@@ -1,4 +1,4 @@
-"""The backend tells what is missing in one message, and builds a wheel once."""
+"""The backend names what is missing in one message, and builds a wheel once."""
 
 import os
 import shutil
@@ -16,14 +16,14 @@ PYCAFFE = Path(backend.__file__).parent
 
 
 class Builder:
-    """Stands in for scikit-build-core: writes a wheel and remembers what it was asked."""
+    """Replaces scikit-build-core: writes a wheel and remembers the settings it got."""
 
     def __init__(self):
-        self.asked = []
+        self.requested = []
 
     def build_wheel(self, wheel_directory, settings, metadata_directory):
-        self.asked.append(settings)
-        Path(wheel_directory, 'pycaffe.whl').write_text(f'build {len(self.asked)}')
+        self.requested.append(settings)
+        Path(wheel_directory, 'pycaffe.whl').write_text(f'build {len(self.requested)}')
         return 'pycaffe.whl'
 
     def get_requires_for_build_wheel(self, settings):
@@ -50,19 +50,19 @@ def build(folder, settings=None):
     return Path(folder, backend.build_wheel(str(folder), settings)).read_text()
 
 
-def test_kept_wheel_is_used_again(builder, tmp_path):
+def test_cached_wheel_is_used_again(builder, tmp_path):
     assert backend.get_requires_for_build_wheel() == ['cmake']
     assert build(tmp_path / 'first') == 'build 1'
     assert backend.get_requires_for_build_wheel() == []
     assert build(tmp_path / 'second') == 'build 1'
     assert build(tmp_path / 'third', {'cmake.build-type': 'Debug'}) == 'build 2'
-    assert len(builder.asked) == 2
+    assert len(builder.requested) == 2
     assert [path.name for path in (tmp_path / 'cache/pycaffe/wheels').glob('new-*')] == []
 
 
 def test_cmake_is_given_the_verified_source(builder, tmp_path):
     build(tmp_path / 'wheel', {'cmake.build-type': 'Debug'})
-    settings = builder.asked[0]
+    settings = builder.requested[0]
     assert settings['cmake.build-type'] == 'Debug'
     assert source.read_folder(settings['cmake.define.CAFFE_SOURCE_DIR']) == {
         'LICENSE': b'all contributions'
@@ -71,14 +71,14 @@ def test_cmake_is_given_the_verified_source(builder, tmp_path):
     assert settings['cmake.define.CAFFE_SOURCE_DIGEST'] == source.DIGEST
 
 
-def test_kept_wheel_does_not_hide_a_wrong_source(builder, tmp_path, monkeypatch):
+def test_cached_wheel_does_not_hide_a_wrong_source(builder, tmp_path, monkeypatch):
     build(tmp_path / 'wheel')
     monkeypatch.setenv('CAFFE_SOURCE', str(tmp_path / 'nowhere'))
-    with pytest.raises(SystemExit, match='there is no file or folder'):
+    with pytest.raises(SystemExit, match='nowhere'):
         backend.get_requires_for_build_wheel()
 
 
-def test_key_is_of_all_that_shapes_the_wheel(tmp_path, monkeypatch):
+def test_key_covers_all_that_shapes_the_wheel(tmp_path, monkeypatch):
     folder = shutil.copytree(
         PYCAFFE, tmp_path / 'pycaffe', ignore=shutil.ignore_patterns('__pycache__')
     )
@@ -103,7 +103,7 @@ def test_nothing_is_missing_where_the_engine_was_built():
 
 
 def fake_compiler(tmp_path, monkeypatch, arguments):
-    """Let the compiler be the real one, called with more arguments."""
+    """Let the compiler be the real one, called with these arguments as well."""
     real = shutil.which(toolchain.compiler()[0])
     script = tmp_path / 'compiler'
     script.write_text(f'#!/bin/sh\nexec {real} {arguments} "$@"\n')
@@ -111,13 +111,13 @@ def fake_compiler(tmp_path, monkeypatch, arguments):
     monkeypatch.setenv('CXX', str(script))
 
 
-def test_all_that_is_missing_is_told_at_once(tmp_path, monkeypatch):
+def test_one_message_names_all_that_is_missing(tmp_path, monkeypatch):
     fake_compiler(tmp_path, monkeypatch, f'-nostdinc -nostdinc++ -B{tmp_path}')
     with pytest.raises(toolchain.ToolchainError) as error:
         toolchain.check()
-    first, mend = str(error.value).splitlines()
+    first, fix = str(error.value).splitlines()
     assert 'glog/logging.h' in first and 'cblas.h' in first and 'protoc' not in first
-    assert mend.split('apt-get install ')[1].split() == sorted(
+    assert fix.split('apt-get install ')[1].split() == sorted(
         {*toolchain.PACKAGES} - {'libhdf5-dev'}
     )
 
@@ -132,7 +132,7 @@ def test_missing_compiler(monkeypatch, value):
 
 
 def test_boost_python_of_another_python(monkeypatch):
-    """Named with the command that makes a virtual environment of the right Python."""
+    """The message has the command that makes a virtual environment of the right Python."""
     built_for = toolchain.PYTHON
     monkeypatch.setattr(toolchain, 'PYTHON', '3.99')
     monkeypatch.setitem(
@@ -141,7 +141,7 @@ def test_boost_python_of_another_python(monkeypatch):
     with pytest.raises(toolchain.ToolchainError) as error:
         toolchain.check()
     message = str(error.value)
-    assert f'is built for Python {built_for}, and this is Python 3.99' in message
+    assert built_for in message and '3.99' in message
     assert f'/usr/bin/python{built_for} -m venv .venv' in message
 
 
@@ -171,7 +171,7 @@ def test_pip_shows_the_message_and_no_traceback(tmp_path):
     )
     output = result.stdout + result.stderr
     assert result.returncode != 0
-    assert 'pycaffe: missing to build the engine: protoc. On Debian or Ubuntu:' in output
+    assert 'pycaffe: ' in output and 'protoc' in output
     assert 'apt-get install protobuf-compiler' in output
     assert 'Traceback' not in output
     assert list(tmp_path.glob('*.whl')) == []

@@ -1,4 +1,4 @@
-"""Where CUDA comes from, what the built wheel requires, and what holds without a GPU."""
+"""Where CUDA comes from, what the built wheel requires, and what works without a GPU."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def program(folder, name, text):
 
 
 def lay_toolkit(home, release, libraries):
-    """A folder like a toolkit's, whose nvcc says its release and place, with libraries as header: file."""
+    """Make a folder like a toolkit's, with an nvcc and with `libraries`, header → file."""
     program(
         home / 'bin',
         'nvcc',
@@ -68,7 +68,7 @@ def test_the_switch(monkeypatch):
         monkeypatch.setenv('CUDA', value)
         assert cuda_toolkit.wanted() is wanted
     monkeypatch.setenv('CUDA', 'yes')
-    with pytest.raises(ToolchainError, match='CUDA=yes is neither 1'):
+    with pytest.raises(ToolchainError, match='CUDA=yes'):
         cuda_toolkit.wanted()
 
 
@@ -87,7 +87,7 @@ def test_without_a_toolkit_all_comes_from_wheels(monkeypatch):
 
 
 def test_a_toolkit_lends_what_it_has(monkeypatch, tmp_path):
-    """Here CUDA 12 with cuBLAS and cuRAND, found by PATH through a link; cuDNN and NCCL come as wheels for 12."""
+    """CUDA 12 with cuBLAS and cuRAND, found by a link on PATH; cuDNN and NCCL come as wheels."""
     only_in_toolkit(monkeypatch)
     home = lay_toolkit(
         tmp_path / 'cuda-12.4',
@@ -126,9 +126,7 @@ def test_an_old_toolkit_is_passed_over_unless_it_is_named(monkeypatch, tmp_path)
     (tmp_path / 'bin' / 'nvcc').symlink_to(home / 'bin' / 'nvcc')
     assert cuda_toolkit.toolkit() is None
     monkeypatch.setenv('CUDA_HOME', str(home))
-    with pytest.raises(
-        ToolchainError, match=r'CUDA_HOME=.*cuda-11 holds no toolkit of CUDA 12 or 13'
-    ):
+    with pytest.raises(ToolchainError, match=r'CUDA_HOME=.*cuda-11 .* CUDA 12 or 13'):
         cuda_toolkit.toolkit()
 
 
@@ -146,11 +144,11 @@ def test_architectures(monkeypatch, tmp_path):
     monkeypatch.setenv('CUDA_ARCHITECTURES', '75, 86-real;120-virtual 90a')
     assert cuda_toolkit.architectures() == '75;86-real;120-virtual;90a'
     monkeypatch.setenv('CUDA_ARCHITECTURES', '86;sm_90')
-    with pytest.raises(ToolchainError, match='CUDA_ARCHITECTURES: sm_90 is not'):
+    with pytest.raises(ToolchainError, match='CUDA_ARCHITECTURES: sm_90'):
         cuda_toolkit.architectures()
 
 
-def test_kept_wheel_is_of_its_cuda(monkeypatch):
+def test_cached_wheel_is_of_its_cuda(monkeypatch):
     keys = [backend.key()]
     monkeypatch.setenv('CUDA', '1')
     keys.append(backend.key())
@@ -174,10 +172,8 @@ def test_requirements_are_added_to_a_wheel(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None and archive.read('a.py') == b'x = 1\n'
         text = archive.read('a-1.dist-info/METADATA')
-        assert (
-            text
-            == b'Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>=1,<2\n\nWhat it is.\n'
-        )
+        assert text.splitlines()[3:] == [b'Requires-Dist: b>=1,<2', b'', b'What it is.']
+        assert text.startswith(b'Metadata-Version: 2.1\nName: a\nVersion: 1\n')
         rows = {
             config[0]: config
             for config in csv.reader(io.StringIO(archive.read('a-1.dist-info/RECORD').decode()))
@@ -198,10 +194,10 @@ int main(int, char** arguments) {
     return memo.get(shape, 0, &answer, [&](int* found) { *found = ++asked; return status; });
   };
   if (get({1, 500, 375}, 0) != 0 || answer != 1) return 1;
-  if (get({1, 375, 500}, 7) != 7) return 2;                         // a failure is told
-  if (get({1, 375, 500}, 0) != 0 || answer != 3) return 3;          // and not remembered
-  if (get({1, 500, 375}, 9) != 0 || answer != 1) return 4;          // an answer is, and not asked again
-  if (get({2}, 0) != 0 || asked != 4) return 5;                     // full: all is forgotten
+  if (get({1, 375, 500}, 7) != 7) return 2;                 // a failure is returned
+  if (get({1, 375, 500}, 0) != 0 || answer != 3) return 3;  // and not remembered
+  if (get({1, 500, 375}, 9) != 0 || answer != 1) return 4;  // an answer is remembered
+  if (get({2}, 0) != 0 || asked != 4) return 5;             // full: all is forgotten
   if (get({1, 500, 375}, 0) != 0 || asked != 5) return 6;
   if (pycaffe::workspace_limit() != std::stoul(arguments[1]) << 20) return 7;
   return pycaffe::tf32() == (std::string(arguments[2]) == "tf32") ? 0 : 8;
@@ -226,7 +222,7 @@ def test_answers_are_remembered_by_shape(tmp_path):
 
 @pytest.mark.parametrize('name', ['convolution', 'device', 'workspace'])
 def test_shims_are_those_of_the_libraries(name, monkeypatch):
-    """What stands in for CUDA's and cuDNN's functions compiles against their headers, where they are at hand."""
+    """The replacements of CUDA's and cuDNN's functions compile with their headers, if installed."""
     monkeypatch.undo()
     try:
         includes = cuda_toolkit.defines()['CUDA_INCLUDES'].split(';')
@@ -253,22 +249,20 @@ def test_without_a_gpu_it_computes_on_the_cpu():
     if _cuda.device_count():
         pytest.skip('there is a GPU')
     assert choose_device() == 'cpu'
-    with pytest.raises(
-        FCNError, match=r'--gpu 0: there is no GPU here \(.+\); leave the option out for the CPU'
-    ):
+    with pytest.raises(FCNError, match=r'--gpu 0: there is no GPU here \(.+\); .* the CPU'):
         choose_device(0)
     assert versions()['gpus'] == [] and versions()['cudnn'].startswith('9.')
 
 
 @with_cuda
-def test_a_gpu_that_is_not_there_is_told():
+def test_a_missing_gpu_is_named():
     with pytest.raises(FCNError, match='--gpu 99'):
         choose_device(99)
 
 
 @with_cuda
 def test_importing_and_seeding_is_silent():
-    """Caffe's own would tell of a cuBLAS handle and a generator that it cannot create."""
+    """Caffe itself would complain that it cannot create a cuBLAS handle and a generator."""
     script = 'import caffe; caffe.set_random_seed(1); caffe.set_mode_cpu()'
     done = subprocess.run(
         [sys.executable, '-c', script],
@@ -288,8 +282,11 @@ def test_nccls_identifier_is_whole():
 
 
 @with_cuda
-def test_tf32_and_workspace_are_as_asked():
-    script = 'from fcn import engine; print(*(engine.versions()[name] for name in ("tf32", "workspace_mib")))'
+def test_tf32_and_workspace_are_as_requested():
+    script = (
+        'from fcn import engine; versions = engine.versions(); '
+        'print(versions["tf32"], versions["workspace_mib"])'
+    )
     for settings, expected in (
         ({}, 'False 256\n'),
         ({'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '99'}, 'True 99\n'),
@@ -321,7 +318,10 @@ def test_the_wheel_builds_with_cuda(tmp_path, monkeypatch):
     subprocess.run(
         [tmp_path / 'venv/bin/pip', 'install', '--quiet', PYCAFFE], env=environment, check=True
     )
-    script = 'import caffe; from caffe import _build, _cuda; print(_build.CUDA, _cuda.device_count() >= 0)'
+    script = (
+        'import caffe; from caffe import _build, _cuda; '
+        'print(_build.CUDA, _cuda.device_count() >= 0)'
+    )
     done = subprocess.run(
         [tmp_path / 'venv/bin/python', '-c', script], capture_output=True, text=True, cwd=tmp_path
     )

@@ -49,7 +49,7 @@ def test_has_every_layer_of_the_paper():
 
 
 def test_upstreams_tests(tmp_path):
-    """Laid out as in upstream's tree, because one of them draws each net of ../../../models and examples."""
+    """Laid out as in upstream's tree: one test draws each net of ../../../models and examples."""
     tests = shutil.copytree(Path(caffe.__file__).parent / 'test', tmp_path / 'python/caffe/test')
     for folder, names in (('models', ['deploy']), ('examples', ['train', 'val'])):
         (tmp_path / folder).mkdir()
@@ -61,7 +61,8 @@ def test_upstreams_tests(tmp_path):
     # Python 3.12 dropped two old names of unittest's methods that these tests use.
     (tests / 'conftest.py').write_text(
         'from unittest import TestCase\n'
-        "for old, new in (('assertEquals', 'assertEqual'), ('assertRaisesRegexp', 'assertRaisesRegex')):\n"
+        'names = dict(assertEquals="assertEqual", assertRaisesRegexp="assertRaisesRegex")\n'
+        'for old, new in names.items():\n'
         '    if not hasattr(TestCase, old):\n'
         '        setattr(TestCase, old, getattr(TestCase, new))\n'
     )

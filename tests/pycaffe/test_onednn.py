@@ -1,5 +1,5 @@
-"""Our layers against Caffe's own, which the same process has as StockConvolution and so on, and against
-finite differences; weights changed by every public way; limited instruction sets."""
+"""Our layers against Caffe's own, which the same process has as StockConvolution and so on, and
+against finite differences; weights changed in every public way; limited instruction sets."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from caffe import layers as L
 
-# bottom N×C×H×W, and the layer's parameters: what VGG-16, AlexNet, GoogLeNet and nobody use.
+# Bottom N×C×H×W, and the layer's parameters: from VGG-16, AlexNet, GoogLeNet and from no net.
 CONVOLUTIONS = {
     'first': ((1, 3, 20, 17), dict(num_output=16, kernel_size=3, pad=100)),
     'winograd': ((1, 32, 22, 27), dict(num_output=48, kernel_size=3, pad=1)),
@@ -136,7 +136,7 @@ def run(net, diff):
 
 
 def close(ours, stock):
-    """Within rounding of the largest: sums are in another order, Winograd's among them."""
+    """Assert equality up to rounding: sums are in another order, Winograd's among them."""
     np.testing.assert_allclose(ours, stock, rtol=0, atol=2e-5 * max(1e-3, np.abs(stock).max()))
 
 
@@ -175,12 +175,24 @@ def test_gradients_are_finite_differences(tmp_path, shape, kind, param):
             )
 
 
-def test_bands_of_a_large_batch(tmp_path):
-    """More than the shared workspace may take at once is computed in bands; their seams do not show."""
-    param = dict(convolution_param=dict(num_output=64, kernel_size=3, pad=1))
+@pytest.mark.parametrize(
+    'shape, kernel, pad',
+    [
+        ((12, 64, 203, 150), 3, 1),
+        ((1, 64, 660, 500), 3, 1),
+        ((1, 64, 660, 500), 3, 0),
+        ((2, 64, 660, 500), 3, 2),  # at least three bands
+        ((1, 48, 660, 660), 5, 3),
+    ],
+)
+def test_bands_of_large_images(tmp_path, shape, kernel, pad):
+    """What would take too much workspace is computed in bands: their seams do not show.
+
+    The first and the last band have padding on one side only.
+    """
+    param = dict(convolution_param=dict(num_output=shape[1], kernel_size=kernel, pad=pad))
     ours, stock = (
-        make_net(tmp_path, (8, 64, 203, 150), kind, **param)
-        for kind in ('Convolution', 'StockConvolution')
+        make_net(tmp_path, shape, kind, **param) for kind in ('Convolution', 'StockConvolution')
     )
     for net in (ours, stock):
         rng = fill(net)
@@ -227,7 +239,7 @@ def bilinear(shape):
 
 @pytest.mark.parametrize('changed', [None, (0, 1, 3, 3), (20, 19, 0, 0), (7, 3, 2, 1)])
 def test_diagonal_deconvolution(tmp_path, changed):
-    """Also where but one weight beside the diagonal is not zero."""
+    """Also where a single weight off the diagonal is not zero."""
     shape, param = DECONVOLUTIONS['upscore2']
     nets = [
         make_net(tmp_path, shape, kind, convolution_param=param)
@@ -274,7 +286,7 @@ def test_weights_assigned(trio):
 
 
 def test_weights_written_through_an_array_held(trio):
-    """By a view taken before the net ran: nothing tells the engine."""
+    """Through a view taken before the net ran: the engine gets no notice."""
     net, stock, new = trio
     views = [blob.data for blob in net.params['top']]
     net.forward()
@@ -322,8 +334,8 @@ def test_weights_stepped_by_a_solver(tmp_path):
     spec.loss = L.EuclideanLoss(spec.top, spec.goal)
     (tmp_path / 'net.prototxt').write_text(str(spec.to_proto()))
     (tmp_path / 'solver.prototxt').write_text(
-        f'net: "{tmp_path}/net.prototxt" base_lr: 1e-3 lr_policy: "fixed" momentum: 0.9 test_iter: 1 '
-        'test_interval: 1000 random_seed: 1 snapshot: 0 test_initialization: false'
+        f'net: "{tmp_path}/net.prototxt" base_lr: 1e-3 lr_policy: "fixed" momentum: 0.9 '
+        'test_iter: 1 test_interval: 1000 random_seed: 1 snapshot: 0 test_initialization: false'
     )
     solver = caffe.SGDSolver(str(tmp_path / 'solver.prototxt'))
     stock = make_net(
@@ -359,7 +371,7 @@ def test_the_same_bits_twice(tmp_path):
 
 @pytest.mark.parametrize('isa', ['AVX2', 'SSE41'])
 def test_lesser_instruction_sets(isa):
-    """The comparison with Caffe's own layers, in a process whose oneDNN is told of an older processor."""
+    """The comparison with Caffe's own layers, on what oneDNN takes for an older processor."""
     chosen = 'test_equals_caffes_own or test_gradients or test_diagonal'
     result = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-k', chosen, __file__],
@@ -371,8 +383,8 @@ def test_lesser_instruction_sets(isa):
     assert result.returncode == 0, result.stdout
 
 
-def test_stock_layers_are_given_back(tmp_path):
-    """CAFFE_CPU=stock: the same bits as Caffe's own layers, which ours do not have."""
+def test_stock_layers_can_be_had(tmp_path):
+    """CAFFE_CPU=stock gives the same bits as Caffe's own layers; ours give others."""
     script = f"""
 import pathlib, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})

@@ -7,14 +7,10 @@ def test_a_storm_of_signals_damages_nothing(command):
         '-c',
         """
 import signal
-import tempfile
-from engine import caffe
-from nets import deploy_net, find
+from fcn.engine import net_of
+from fcn.nets import deploy_net, find
 
-with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
-    file.write(str(deploy_net(find('mini-fcn32s')).to_proto()))
-    file.flush()
-    net = caffe.Net(file.name, caffe.TEST)
+net = net_of(deploy_net(find('mini-fcn32s')))
 net.blobs['data'].reshape(1, 3, 64, 80)
 signals = []
 signal.signal(signal.SIGALRM, lambda *_: signals.append(0))

@@ -1,4 +1,4 @@
-"""Caffe's source is taken from every place it may lie in, and only if it is untouched."""
+"""Caffe's source is taken from any of its places, and only if it is untouched."""
 
 import io
 import tarfile
@@ -18,7 +18,7 @@ TREE = {
     'python/caffe/_caffe.cpp': b'int module;',
     'python/caffe/test/test_io.py': b'import caffe',
 }
-# What a checkout holds besides, and what building in it leaves there.
+# What else a checkout holds, and what a build in it leaves there.
 BESIDES = {
     'README.md': b'Caffe',
     'src/caffe/test/test_relu.cpp': b'int test;',
@@ -58,13 +58,13 @@ def write_tarball(path, files, *extra):
 
 
 def find_refused(monkeypatch, place):
-    """The message with which `find` refuses CAFFE_SOURCE=place: one line that says what to do."""
+    """Return the message, of one line, with which `find` refuses CAFFE_SOURCE=place."""
     monkeypatch.setenv('CAFFE_SOURCE', str(place))
     with pytest.raises(source.SourceError) as error:
         source.find()
     message = str(error.value)
     assert '\n' not in message
-    assert 'Set CAFFE_SOURCE to a folder or a tarball' in message and source.COMMIT[:7] in message
+    assert 'Set CAFFE_SOURCE' in message and source.COMMIT[:7] in message
     return message
 
 
@@ -97,21 +97,19 @@ def test_folder_and_tarballs_are_one_source(monkeypatch, tmp_path):
 )
 def test_edited_source_is_refused(monkeypatch, tmp_path, change):
     message = find_refused(monkeypatch, write_tree(tmp_path / 'edited', {**TREE, **change}))
-    assert 'is not the untouched source' in message and 'edited' in message
+    assert 'untouched' in message and str(tmp_path / 'edited') in message
     assert list((tmp_path / 'cache').rglob('*.cpp')) == []
 
 
 def test_relative_path_is_refused(monkeypatch, tmp_path):
-    """Even one that leads to the source: the folder it is relative to is not the user's when pip builds."""
+    """Even one that leads to the source: pip builds in another folder than the user's."""
     write_tree(tmp_path / 'caffe', TREE)
     monkeypatch.chdir(tmp_path)
-    assert 'CAFFE_SOURCE=caffe is not an absolute path' in find_refused(monkeypatch, 'caffe')
+    assert 'CAFFE_SOURCE=caffe is not an absolute' in find_refused(monkeypatch, 'caffe')
 
 
 def test_missing_path_is_named(monkeypatch, tmp_path):
-    assert f'there is no file or folder {tmp_path}/nowhere' in find_refused(
-        monkeypatch, tmp_path / 'nowhere'
-    )
+    assert f'{tmp_path}/nowhere' in find_refused(monkeypatch, tmp_path / 'nowhere')
 
 
 @pytest.mark.parametrize(
@@ -119,7 +117,7 @@ def test_missing_path_is_named(monkeypatch, tmp_path):
 )
 def test_tarball_that_leaves_its_tree_is_refused(monkeypatch, tmp_path, name):
     tarball = write_tarball(tmp_path / 'hostile.tar.gz', {**TREE, name: b'escaped'})
-    assert 'outside its own tree' in find_refused(monkeypatch, tarball)
+    assert name in find_refused(monkeypatch, tarball)
     assert {path.name for path in tmp_path.iterdir()} <= {'hostile.tar.gz', 'cache'}
 
 
@@ -130,13 +128,13 @@ def test_link_or_device_in_place_of_a_source_is_refused(monkeypatch, tmp_path, k
     member = tarfile.TarInfo('include/caffe/net.hpp')
     member.type, member.linkname = kind, '/etc/passwd'
     tarball = write_tarball(tmp_path / 'hostile.tar.gz', TREE, member)
-    assert 'a link or a device at include/caffe/net.hpp' in find_refused(monkeypatch, tarball)
+    assert 'include/caffe/net.hpp' in find_refused(monkeypatch, tarball)
 
 
 def test_tarball_that_unpacks_too_large_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(source, 'LARGEST', 1 << 20)
+    monkeypatch.setattr(source, 'MAX_BYTES', 1 << 20)
     tarball = write_tarball(tmp_path / 'bomb.tar.gz', {**TREE, 'data/zeros': bytes(2 << 20)})
-    assert 'more than 1 MiB' in find_refused(monkeypatch, tarball)
+    assert '1 MiB' in find_refused(monkeypatch, tarball)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +143,10 @@ def test_tarball_that_unpacks_too_large_is_refused(monkeypatch, tmp_path):
 def test_damaged_tarball_is_refused(monkeypatch, tmp_path, damage):
     tarball = write_tarball(tmp_path / 'caffe.tar.gz', TREE)
     tarball.write_bytes(damage(tarball.read_bytes()))
-    assert 'cannot be read as a tarball' in find_refused(monkeypatch, tarball)
+    assert str(tarball) in find_refused(monkeypatch, tarball)
 
 
-def test_places_are_tried_in_order_and_the_first_good_one_is_kept(monkeypatch, tmp_path):
+def test_places_are_tried_in_order_and_the_first_good_one_is_cached(monkeypatch, tmp_path):
     asked = []
 
     def unavailable(scratch):
@@ -164,14 +162,14 @@ def test_places_are_tried_in_order_and_the_first_good_one_is_kept(monkeypatch, t
     assert asked == ['apt', 'upstream']
     assert source.find() == first and asked == ['apt', 'upstream']
 
-    # A kept tree that was edited since is not trusted but fetched anew.
+    # A cached tree that was edited since is not trusted but fetched anew.
     (first / 'LICENSE').write_text('mine')
     assert source.find() == first and (first / 'LICENSE').read_bytes() == TREE['LICENSE']
     assert asked == ['apt', 'upstream'] * 2
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
-def test_no_source_anywhere_gives_each_reason_and_the_mend(monkeypatch):
+def test_no_source_anywhere_gives_each_reason_and_the_fix(monkeypatch):
     def unavailable(scratch):
         raise distribution.NotAvailable('E: no such\n  package')
 
@@ -188,15 +186,12 @@ def test_no_source_anywhere_gives_each_reason_and_the_mend(monkeypatch):
         source.find()
     message = str(error.value)
     assert '\n' not in message
-    assert (
-        'apt: E: no such package; archive: Network is unreachable; mirror is not the untouched'
-        in message
-    )
+    assert 'apt: E: no such package; archive: Network is unreachable; mirror is' in message
     assert message.count('Set CAFFE_SOURCE') == 1
 
 
 def test_unwritable_cache_says_what_to_set(monkeypatch, tmp_path):
     (tmp_path / 'file').touch()
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    with pytest.raises(source.SourceError, match='Set XDG_CACHE_HOME to a folder you may write in'):
+    with pytest.raises(source.SourceError, match='XDG_CACHE_HOME'):
         source.find()
