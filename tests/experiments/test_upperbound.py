@@ -4,15 +4,23 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from experiments.upperbound import PAPER, bounds, filled, frequent, images, nearest, said
+from experiments.paper import UPPER_BOUND
+from experiments.upperbound import (
+    bounds,
+    check_bounds,
+    count_labels,
+    frequent,
+    nearest,
+    without_void,
+)
 from fcn.data_layers import VOC, VOID
 
 
 def test_void_takes_the_nearest_class():
     label = np.array([[1, 255, 255, 255, 2], [1, 255, 255, 255, 2]], np.uint8)
-    whole = filled(label)
+    whole = without_void(label)
     assert whole[:, [0, 1]].tolist() == [[1, 1]] * 2 and whole[:, [3, 4]].tolist() == [[2, 2]] * 2
-    assert (filled(np.full((2, 2), VOID)) == VOID).all()
+    assert (without_void(np.full((2, 2), VOID)) == VOID).all()
 
 
 def test_every_pixel_by_the_middle_of_its_cell():
@@ -44,22 +52,25 @@ def test_no_loss_without_downsampling(voc):
 
 def test_bounds_of_real_images_are_compared_with_the_papers():
     found = {
-        method: PAPER | {64: PAPER[64] - gap}
+        method: UPPER_BOUND | {64: UPPER_BOUND[64] - gap}
         for method, gap in (('nearest', 1.9), ('frequent', 2.1))
     }
-    assert list(said(found, 62.7, True).values()) == [True, False, True]
-    assert '(at the most -1.9, at 64)' in next(iter(said(found, 62.7, True)))
+    claims = check_bounds(found, (62.7, 'FCN-8s'), True)
+    assert list(claims.values()) == [True, False, True]
+    assert '-1.9, at 64' in next(iter(claims))
 
 
 def test_the_miniatures_bound_is_compared_with_its_own_best():
-    assert list(said({'nearest': {32: 47.1}}, 67.8, False).values()) == [False]
-    assert list(said({'nearest': {32: 78.0}}, 67.8, False).values()) == [True]
-    assert said({'nearest': {32: 47.1}}, None, False) == {}
+    best = 67.8, 'FCN-8s'
+    assert list(check_bounds({'nearest': {32: 47.1}}, best, False).values()) == [False]
+    assert list(check_bounds({'nearest': {32: 78.0}}, best, False).values()) == [True]
+    assert check_bounds({'nearest': {32: 47.1}}, None, False) == {}
 
 
 def test_how_many_labels_of_how_many():
-    assert images(252, 'seg11valid', 'voc') == "252 labels of seg11valid's 736 in the paper"
-    assert images(736, 'seg11valid', 'voc') == 'the 736 labels of seg11valid'
+    assert count_labels(252, 'seg11valid', True) == "252 labels of seg11valid's 736 in the paper"
+    assert count_labels(736, 'seg11valid', True) == 'the 736 labels of seg11valid'
+    assert 'miniature' in count_labels(200, 'val', False)
 
 
 @pytest.mark.slow
