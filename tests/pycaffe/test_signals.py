@@ -8,8 +8,8 @@ def test_a_storm_of_signals_damages_nothing(command):
         """
 import signal
 import tempfile
-from engine import caffe
-from nets import deploy_net, find
+from fcn.engine import caffe
+from fcn.nets import deploy_net, find
 
 with tempfile.NamedTemporaryFile('w', suffix='.prototxt') as file:
     file.write(str(deploy_net(find('mini-fcn32s')).to_proto()))
