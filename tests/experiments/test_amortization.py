@@ -13,7 +13,6 @@ class FakePage:
         self.raw = raw
 
 
-@pytest.mark.slow
 def test_amortization(quick):
     (passes,) = quick('amortization').values()
     assert set(passes) == {'forward', 'backward'}

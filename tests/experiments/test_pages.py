@@ -220,7 +220,6 @@ def test_the_page_of_googlenet_is_what_its_record_gives(command, tmp_path):
     assert (tmp_path / name).read_text() == (RESULTS / name).read_text()
 
 
-@pytest.mark.slow
 def test_a_page_on_trained_nets_is_measured(quick, folder, command, tmp_path):
     """By run folders and what score.py leaves, as of GoogLeNet."""
     quick('figure6')

@@ -122,7 +122,6 @@ def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms
     assert found is verdict
 
 
-@pytest.mark.slow
 def test_the_smallest_form(tmp_path, monkeypatch, study):
     monkeypatch.chdir(tmp_path)
     it = study('rarefaction', quick=True)

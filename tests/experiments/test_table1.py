@@ -9,7 +9,6 @@ from experiments.table1 import check_claims, classifier_field, depth, run_of, ti
 from fcn.nets import deploy_net, find
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', TABLE1)
 def test_fields_and_depths_are_computed(name):
     paper, field = TABLE1[name], classifier_field(name)
@@ -17,7 +16,6 @@ def test_fields_and_depths_are_computed(name):
     assert (field.size, field.stride) == (paper.field, paper.stride)
 
 
-@pytest.mark.slow
 def test_table1(quick):
     found = quick('table1')['found']
     assert [values['field'] for values in found.values()] == [355, 404, 907, 246]

@@ -16,7 +16,6 @@ def test_claims_are_computed_from_the_numbers():
     assert next(iter(equal.values())) is None
 
 
-@pytest.mark.slow
 def test_table2(quick):
     values = quick('table2')['percent']
     assert set(values) == {*STAGES, *OTHERS}
@@ -35,7 +34,6 @@ def test_the_real_backbone_learns_real_images(quick, shared):
     assert all(0 < pixel <= 100 for pixel, *_ in values.values())
 
 
-@pytest.mark.slow
 def test_figure4(quick):
     raw = quick('figure4')
     assert list(raw['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s']

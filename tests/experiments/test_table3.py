@@ -1,11 +1,9 @@
 """Table 3's files in the server's layout, and Figure 6."""
 
 import numpy as np
-import pytest
 from PIL import Image
 
 
-@pytest.mark.slow
 def test_table3(quick, folder):
     sent = folder / 'runs/quick/table3/results/VOC2012/Segmentation/comp6_val_cls'
     sent.mkdir(parents=True)
@@ -18,7 +16,6 @@ def test_table3(quick, folder):
     assert 50 < raw['percent']['pixel_accuracy'] < 100 and raw['seconds_per_image'] > 0
 
 
-@pytest.mark.slow
 def test_figure6(quick):
     values = list(quick('figure6')['percent'].values())
     assert 0 < len(values) <= 4 and values == sorted(values, reverse=True)

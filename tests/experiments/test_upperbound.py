@@ -1,7 +1,6 @@
 """Down- and upsampled truths, against plain calculations."""
 
 import numpy as np
-import pytest
 from scipy.ndimage import distance_transform_edt
 
 from experiments.paper import UPPER_BOUND
@@ -73,7 +72,6 @@ def test_how_many_labels_of_how_many():
     assert 'miniature' in count_labels(200, 'val', False)
 
 
-@pytest.mark.slow
 def test_upperbound(quick):
     found = quick('upperbound')['mean_iu']
     for values in found.values():
@@ -81,6 +79,5 @@ def test_upperbound(quick):
         assert list(values.values()) == sorted(values.values()) and values['4'] > 90
 
 
-@pytest.mark.slow
 def test_upperbound_of_a_real_set(quick, voc):
     assert quick('upperbound', '--data', voc, stem='upperbound-voc')['images'] == 4

@@ -3,11 +3,9 @@
 import re
 
 import numpy as np
-import pytest
 from PIL import Image
 
 
-@pytest.mark.slow
 def test_every_stage_is_trained_scored_and_drawn(tmp_path, command):
     arguments = ['-m', 'miniature', '--quick']
     for folder in ('data', 'runs', 'out'):
