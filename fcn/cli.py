@@ -93,6 +93,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str | None = None, **options: Any) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=description, formatter_class=formatter, **options)
+        self.add_argument('--version', action='version', version=f'fcn {fcn.__version__}')
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -201,8 +202,10 @@ def main() -> NoReturn:
         prog='fcn',
         usage='fcn [--version] COMMAND …',
     )
-    parser.add_argument('--version', action='version', version=f'fcn {fcn.__version__}')
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=', '.join(COMMANDS))
+    if len(sys.argv) < 2:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
     name = parser.parse_args(sys.argv[1:2]).command
     sys.argv[:2] = [f'fcn {name}']
     run(lambda: importlib.import_module(f'fcn.commands.{name}').main())
