@@ -35,14 +35,23 @@ def _openblas_core():
 if 'OPENBLAS_CORETYPE' not in os.environ and (_core := _openblas_core()):
     os.environ['OPENBLAS_CORETYPE'] = _core
 
-import caffe  # noqa: E402
 import numpy as np  # noqa: E402
+
+from fcn.errors import FCNError  # noqa: E402
+
+try:
+    import caffe
+except ModuleNotFoundError as error:
+    if error.name != 'caffe':
+        raise
+    raise FCNError(
+        'Caffe is not installed in this Python; install it with `pip install ./pycaffe` in a clone '
+        'of this repository, or run `make setup` there'
+    ) from None
 from caffe import _build  # noqa: E402
 
 if _build.CUDA:
     from caffe import _cuda
-
-from fcn.errors import FCNError  # noqa: E402
 
 # Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
