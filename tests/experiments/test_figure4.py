@@ -6,7 +6,7 @@ import pytest
 from experiments.figure4 import BAND, is_rising, near_outlines
 
 
-def test_as_many_pixels_lie_near_an_outline_on_either_side():
+def test_as_many_pixels_lie_near_an_outline_on_either_side() -> None:
     truth = np.zeros((3, 20), np.uint8)
     truth[:, 10:] = 1
     expected = np.zeros(20, bool)
@@ -16,7 +16,7 @@ def test_as_many_pixels_lie_near_an_outline_on_either_side():
         assert (near_outlines(turned.T) == expected[:, np.newaxis]).all()
 
 
-def test_near_is_within_the_band_of_another_class():
+def test_near_is_within_the_band_of_another_class() -> None:
     rng = np.random.default_rng(0)
     truth = rng.choice([0, 1, 255], (30, 24), p=[0.98, 0.01, 0.01]).astype(np.uint8)
     y, x = np.indices(truth.shape)
@@ -37,5 +37,7 @@ def test_near_is_within_the_band_of_another_class():
         ((50, 40, 40.5), 1, False),
     ],
 )
-def test_an_order_depends_on_every_step(values, noise, verdict):
+def test_an_order_depends_on_every_step(
+    values: list[float], noise: float | None, verdict: bool | None
+) -> None:
     assert is_rising(values, noise) is verdict

@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support import ROOT
@@ -12,12 +15,13 @@ from experiments.claims import all_hold, exceeds, format_claims
 from experiments.links import links
 from experiments.pages import Page, duration, how, rewrite, write_page
 from experiments.records import Figure, Record, RunRecord, is_record, read_figures, read_record
+from experiments.study import Study
 
 RESULTS = ROOT / 'results'
 STEMS = sorted(path.stem for path in RESULTS.glob('*.json') if is_record(path))
 
 
-def record(**changed) -> Record:
+def record(**changed: Any) -> Record:
     """The record of table2, of the nets 32s and 16s, by default on the miniature."""
     percent = {'fcn32s-fixed': 40.0, 'fcn32s': 50.0, 'fcn16s': 60.0}
     raw = dict(percent={kind: [80.0, 70.0, iu, 65.0] for kind, iu in percent.items()})
@@ -41,7 +45,7 @@ def record(**changed) -> Record:
     )
 
 
-def written(tmp_path, *records: Record) -> str:
+def written(tmp_path: Path, *records: Record) -> str:
     """The page of the first of the records, which are saved in tmp_path."""
     for one in records:
         stem = f'{one.experiment}-{one.backbone}' if one.real else one.experiment
@@ -49,7 +53,7 @@ def written(tmp_path, *records: Record) -> str:
     return write_page(tmp_path, 'table2').read_text()
 
 
-def test_verdicts_are_combined_and_written():
+def test_verdicts_are_combined_and_written() -> None:
     assert all_hold([True, True]) is True
     assert all_hold([True, None]) is None
     assert all_hold([None, False]) is False
@@ -63,7 +67,7 @@ def test_verdicts_are_combined_and_written():
     ]
 
 
-def test_a_study_writes_a_record_and_its_page(tmp_path, study):
+def test_a_study_writes_a_record_and_its_page(tmp_path: Path, study: Callable[..., Study]) -> None:
     it = study('upperbound')
     factors = {factor: 50.94 for factor in (128, 64, 32, 16, 8, 4)}
     raw = dict(mean_iu={'nearest': factors, 'frequent': factors}, images=3, split='val')
@@ -85,26 +89,28 @@ def test_a_study_writes_a_record_and_its_page(tmp_path, study):
         ((None, None), ['100 s', '4.0 minutes']),
     ],
 )
-def test_the_whole_time_is_told_with_that_of_earlier_runs(earlier, told):
+def test_the_whole_time_is_told_with_that_of_earlier_runs(
+    earlier: tuple[float | None, ...], told: list[str]
+) -> None:
     runs = {str(index): RunRecord(40, 2.0, time) for index, time in enumerate(earlier)}
     text = duration(record(runs=runs))
     assert re.findall(r'[\d.]+ (?:s|minutes)\b', text) == told
     assert ('leaves out' in text) == (earlier[0] is None)
 
 
-def test_a_score_stands_next_to_its_iterations(tmp_path):
+def test_a_score_stands_next_to_its_iterations(tmp_path: Path) -> None:
     text = written(tmp_path, record())
     assert '| FCN-32s | 1600 | 80.0 |' in text
 
 
-def test_a_quick_page_gives_no_verdicts(tmp_path):
+def test_a_quick_page_gives_no_verdicts(tmp_path: Path) -> None:
     assert 'so here too' in written(tmp_path, record())
     text = written(tmp_path, record(quick=True))
     assert not re.search('so here|undecided here', text) and 'no verdicts' in text
     assert not read_figures(tmp_path / 'table2.json')
 
 
-def test_real_images_have_verdicts_of_their_own(tmp_path):
+def test_real_images_have_verdicts_of_their_own(tmp_path: Path) -> None:
     values = {'fcn32s-fixed': 40.0, 'fcn32s': 30.0, 'fcn16s': 31.0}
     real = record(
         backbone='googlenet',
@@ -122,7 +128,7 @@ def test_real_images_have_verdicts_of_their_own(tmp_path):
     assert 'real images' not in written(tmp_path, record(), quick)
 
 
-def test_noise_decides_what_is_undecided(tmp_path):
+def test_noise_decides_what_is_undecided(tmp_path: Path) -> None:
     variants = {'plain': {'mean_iu': [30.0, 41.0, 35.0]}}
     balancing = record(experiment='balancing', raw=dict(variants=variants))
     balancing.save(tmp_path / 'balancing.json')
@@ -133,7 +139,7 @@ def test_noise_decides_what_is_undecided(tmp_path):
     assert 'undecided here' in page.verdicts(table2.check_claims)
 
 
-def test_pages_that_disagree_link_each_other_and_say_why(tmp_path):
+def test_pages_that_disagree_link_each_other_and_say_why(tmp_path: Path) -> None:
     figures = {
         'one': Figure('net', 21.5, 1600, 'one seed'),
         'same': Figure('net', 21.54, 1600, 'one seed'),
@@ -151,7 +157,7 @@ def test_pages_that_disagree_link_each_other_and_say_why(tmp_path):
     assert links(tmp_path, 'elsewhere', [figures['elsewhere']]) == ('', [])
 
 
-def test_a_new_page_lets_others_link_back(tmp_path):
+def test_a_new_page_lets_others_link_back(tmp_path: Path) -> None:
     variants = {
         name: {metric: [60.0, 61.0] for metric in ('pixel_accuracy', 'mean_accuracy', 'mean_iu')}
         | {'frequency_weighted_iu': [1.0, 2.0]}
@@ -165,7 +171,7 @@ def test_a_new_page_lets_others_link_back(tmp_path):
     assert '[table2](table2.md) | 50.0 | 1600' in (tmp_path / 'balancing.md').read_text()
 
 
-def test_how_names_what_is_special_about_runs(tmp_path):
+def test_how_names_what_is_special_about_runs(tmp_path: Path) -> None:
     record(published=['a-net'], differing={'b-net': ['seed'], 'c-net': []}).save(
         tmp_path / 'table2.json'
     )
@@ -174,7 +180,7 @@ def test_how_names_what_is_special_about_runs(tmp_path):
 
 
 @pytest.mark.parametrize('stem', STEMS)
-def test_committed_pages_are_what_their_records_give(stem, tmp_path):
+def test_committed_pages_are_what_their_records_give(stem: str, tmp_path: Path) -> None:
     """So nobody has edited a page and not its record, and the rules hold for all of them."""
     for path in RESULTS.glob('*.json'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -182,7 +188,9 @@ def test_committed_pages_are_what_their_records_give(stem, tmp_path):
     assert (tmp_path / f'{stem}.json').read_text() == (RESULTS / f'{stem}.json').read_text()
 
 
-def test_pages_are_written_again_by_the_command(command, tmp_path):
+def test_pages_are_written_again_by_the_command(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     for path in RESULTS.glob('table2*.json'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     result = command('-m', 'experiments', 'table2', '--rewrite', '--out', tmp_path)
@@ -194,7 +202,7 @@ def test_pages_are_written_again_by_the_command(command, tmp_path):
     assert (tmp_path / 'table2.md').read_text().startswith('# table2: ')
 
 
-def test_all_committed_pages_that_disagree_link_each_other():
+def test_all_committed_pages_that_disagree_link_each_other() -> None:
     """Handwritten pages too."""
     figures = {path.stem: read_figures(path) for path in RESULTS.glob('*.json')}
     pairs = {
@@ -211,7 +219,9 @@ def test_all_committed_pages_that_disagree_link_each_other():
         assert one == other or f'[{other}]({other}.md)' in text, (one, other)
 
 
-def test_the_page_of_googlenet_is_what_its_record_gives(command, tmp_path):
+def test_the_page_of_googlenet_is_what_its_record_gives(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     for path in RESULTS.glob('*.json'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     result = command('-m', 'experiments.voc_googlenet', '--rewrite', '--out', tmp_path)
@@ -220,7 +230,9 @@ def test_the_page_of_googlenet_is_what_its_record_gives(command, tmp_path):
     assert (tmp_path / name).read_text() == (RESULTS / name).read_text()
 
 
-def test_a_page_on_trained_nets_is_measured(quick, folder, command, tmp_path):
+def test_a_page_on_trained_nets_is_measured(
+    quick: Callable[..., dict[str, Any]], folder: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
     """By run folders and what score.py leaves, as of GoogLeNet."""
     quick('figure6')
     runs, net = folder / 'runs' / 'quick', 'mini-fcn8s'
@@ -245,5 +257,5 @@ def test_a_page_on_trained_nets_is_measured(quick, folder, command, tmp_path):
         assert f']({name})' in text and (tmp_path / name).stat().st_size > 10_000
 
 
-def test_every_experiment_has_a_committed_page():
+def test_every_experiment_has_a_committed_page() -> None:
     assert {read_record(RESULTS / f'{stem}.json').experiment for stem in STEMS} == set(EXPERIMENTS)

@@ -1,23 +1,28 @@
 """The rarefaction experiment: what its figures are made of, and its smallest form as a whole."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from experiments import dense, rarefaction
 from experiments.maps import at_pixels
 from experiments.records import read_record
+from experiments.study import Study
 from fcn.errors import FCNError
 from fcn.nets.receptive_field import ReceptiveField, receptive_fields
 
 
-def test_an_image_lies_in_the_middle_of_its_canvas():
+def test_an_image_lies_in_the_middle_of_its_canvas() -> None:
     image = np.arange(1, 13, dtype=np.float32).reshape(1, 2, 6)
     canvas = dense.on_canvas(image, 4)
     assert canvas.shape == (1, 4, 4)
     assert (canvas[:, 1:3] == image[:, :, 1:5]).all() and not canvas[:, [0, 3]].any()
 
 
-def test_each_pixel_gets_the_nearest_cell():
+def test_each_pixel_gets_the_nearest_cell() -> None:
     cells = np.arange(6).reshape(2, 3)
     # Cells' centres lie at 1.5, 5.5 and 9.5.
     found = at_pixels(cells, ReceptiveField(4, 0, 3), (8, 12))
@@ -25,7 +30,7 @@ def test_each_pixel_gets_the_nearest_cell():
     assert found[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
 
 
-def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
+def test_upsampled_cells_keep_their_place_and_bend_nowhere_between() -> None:
     spec = dense.upsampled(dense.coarse('mini-fcn32s'), 4, 7)
     net = dense.loaded(spec, None)
     image = dense.noise(64)
@@ -38,7 +43,7 @@ def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
     assert receptive_fields(spec)['upsampled'].stride == 8
 
 
-def test_nets_that_share_weights_compute_the_same():
+def test_nets_that_share_weights_compute_the_same() -> None:
     image, spec = dense.noise(96), dense.coarse('mini-fcn32s')
     net = dense.loaded(spec, None)
     other = dense.loaded(spec, None, net)
@@ -47,14 +52,16 @@ def test_nets_that_share_weights_compute_the_same():
 
 
 @pytest.mark.parametrize('name', ['voc-fcn32s', 'voc-fcn-googlenet'])
-def test_real_images_are_large_enough_to_compare(name):
+def test_real_images_are_large_enough_to_compare(name: str) -> None:
     side, spec = rarefaction.real_side(name), dense.coarse(name)
     for layers in dense.removals(spec, 2):
         for box in dense.comparable_cells(spec, layers, (side, side)).values():
             assert all(part.stop - part.start >= 5 for part in box)
 
 
-def test_too_small_an_image_is_refused_before_training(tmp_path, monkeypatch, study):
+def test_too_small_an_image_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     it = study('rarefaction', backbone='googlenet', data=tmp_path)
     monkeypatch.setattr(it.runs, 'train', lambda net: pytest.fail('trained'))
     monkeypatch.setattr(rarefaction, 'real_side', lambda name: 500)
@@ -62,7 +69,7 @@ def test_too_small_an_image_is_refused_before_training(tmp_path, monkeypatch, st
         rarefaction.measure(it)
 
 
-def row(**changed):
+def row(**changed: Any) -> dict[str, Any]:
     """What `measure_case` yields where the paper is right."""
     seconds = dict(
         once=[1, 1, 1], shifted=[9, 9, 9], dilated=[3, 3, 3], batch=[4, 4, 4], upsampled=[2, 2, 2]
@@ -82,7 +89,7 @@ def row(**changed):
     )
 
 
-def test_equalities_and_times_are_judged_by_the_rows():
+def test_equalities_and_times_are_judged_by_the_rows() -> None:
     assert list(rarefaction.check_rows([row(), row()]).values()) == [True] * 3
     for changed, verdicts in (
         (row(dilated=1e-4), [False, True, True]),
@@ -92,7 +99,7 @@ def test_equalities_and_times_are_judged_by_the_rows():
         assert list(rarefaction.check_rows([row(), changed]).values()) == verdicts
 
 
-def test_upsampling_is_described_by_the_rows():
+def test_upsampling_is_described_by_the_rows() -> None:
     assert 'is another function' in rarefaction.describe_upsampling([row()])
     assert 'smoother in 1 of 2' in rarefaction.describe_upsampling([row(), row(bend=1.2)])
     text = rarefaction.describe_upsampling([row(), row(upsampled=1e-6)])
@@ -109,8 +116,15 @@ def test_upsampling_is_described_by_the_rows():
         (0.32, 10.6, 0.60, 20, 0, None),
     ],
 )  # ratios alike, as far as rounds tell
-def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms, noise, verdict):
-    def scored(iu, ms):
+def test_cost_and_improvement_are_weighed(
+    dense_iu: float,
+    dense_ms: float,
+    fused_iu: float,
+    fused_ms: float,
+    noise: float | None,
+    verdict: bool | None,
+) -> None:
+    def scored(iu: float, ms: float) -> dict[str, Any]:
         return dict(mean_iu=iu, rounds=[0.99e-3 * ms, 1e-3 * ms, 1.02e-3 * ms])
 
     maps = {
@@ -122,7 +136,9 @@ def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms
     assert found is verdict
 
 
-def test_the_smallest_form(tmp_path, monkeypatch, study):
+def test_the_smallest_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     monkeypatch.chdir(tmp_path)
     it = study('rarefaction', quick=True)
     text = it.report(rarefaction.measure(it)).read_text()

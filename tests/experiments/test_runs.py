@@ -1,16 +1,21 @@
 """Which runs an experiment uses as they are, which it trains, and how long they took."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.runs import Published, has_ended, minutes
+from experiments.sets import Sets
+from experiments.study import Study
+from fcn.data_layers import Source
 from fcn.solvers import Options, Run, Trainer
 from fcn.solvers.snapshot import MANIFEST, STATE, WEIGHTS, digest, file_name, write_checksummed
 
 
-def plant(run: Run, settings: dict) -> None:
+def plant(run: Run, settings: dict[str, Any]) -> None:
     """Give a run a snapshot of iteration 40, of empty files, made with `settings`."""
     folder = run.snapshots.folder / 'iter_00000040'
     folder.mkdir(parents=True)
@@ -37,7 +42,9 @@ def write_log(run: Run, *times: float, **event: str) -> None:
     run.log.path.write_text(''.join(json.dumps(record) + '\n' for record in records))
 
 
-def test_a_run_has_ended_when_it_validated_last(tmp_path, study):
+def test_a_run_has_ended_when_it_validated_last(
+    tmp_path: Path, study: Callable[..., Study]
+) -> None:
     run = Run(tmp_path / 'runs' / 'voc-fcn32s')
     plant(run, {})
     assert not has_ended(run)
@@ -47,7 +54,9 @@ def test_a_run_has_ended_when_it_validated_last(tmp_path, study):
     assert not has_ended(run) and study().runs.finished('voc-fcn32s') is None
 
 
-def test_a_finished_run_of_a_real_net_is_used_as_it_is(tmp_path, voc, monkeypatch, study):
+def test_a_finished_run_of_a_real_net_is_used_as_it_is(
+    tmp_path: Path, voc: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: pytest.fail('trained again'))
     run = Run(tmp_path / 'runs' / 'voc-fcn32s')
     plant(run, {'net': 'voc-fcn32s', 'seed': 1})
@@ -58,7 +67,9 @@ def test_a_finished_run_of_a_real_net_is_used_as_it_is(tmp_path, voc, monkeypatc
         assert 'seed' in runs.differing['voc-fcn32s']
 
 
-def test_a_run_of_ours_goes_on_if_more_iterations_are_requested(tmp_path, voc, monkeypatch, study):
+def test_a_run_of_ours_goes_on_if_more_iterations_are_requested(
+    tmp_path: Path, voc: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     requested = []
     monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: requested.append(self.max_iter))
     longer = study(backbone='vgg16', data=voc, iterations=60)
@@ -72,7 +83,7 @@ def test_a_run_of_ours_goes_on_if_more_iterations_are_requested(tmp_path, voc, m
     assert study(backbone='vgg16', data=voc).runs.train('voc-fcn32s').iteration == 40
 
 
-def test_minutes_leave_out_the_time_that_a_run_was_stopped(tmp_path):
+def test_minutes_leave_out_the_time_that_a_run_was_stopped(tmp_path: Path) -> None:
     lines = [
         dict(iteration=1, time=0),
         dict(iteration=2, time=900),
@@ -83,7 +94,9 @@ def test_minutes_leave_out_the_time_that_a_run_was_stopped(tmp_path):
     assert minutes(Run(tmp_path)) == 16
 
 
-def test_earlier_training_counts_with_that_of_ancestors(tmp_path, monkeypatch, study):
+def test_earlier_training_counts_with_that_of_ancestors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     """The whole time of a net is that of the runs that it went on from, too."""
     for net, seconds in (('mini-vgg', 300), ('mini-fcn32s', 120)):
         run = Run(tmp_path / 'runs' / net)
@@ -91,7 +104,7 @@ def test_earlier_training_counts_with_that_of_ancestors(tmp_path, monkeypatch, s
         write_log(run, 0, seconds)
     monkeypatch.setattr(Trainer, 'done', True)
     monkeypatch.setattr(Run, 'check', lambda self, settings: None)
-    monkeypatch.setattr('experiments.sets.Sets.source', _source)
+    monkeypatch.setattr(Sets, 'source', _source)
     runs = study().runs
     runs.train('mini-fcn32s')
     assert {label: use.earlier for label, use in runs.used.items()} == {
@@ -100,18 +113,20 @@ def test_earlier_training_counts_with_that_of_ancestors(tmp_path, monkeypatch, s
     }
 
 
-def _source(self, net, phase, images=None):
-    """Stands for a set of no images."""
-    from fcn.data_layers import Source
+class Empty(Source):
+    """A source of no images."""
 
-    class Empty(Source):
-        def names(self):
-            return []
+    def names(self) -> list[str]:
+        return []
 
+
+def _source(self: Sets, net: str, phase: str, images: int | None = None) -> Source:
     return Empty('Mini', 'nowhere', phase)
 
 
-def test_published_weights_are_used_where_there_is_no_run(tmp_path, voc, monkeypatch, study):
+def test_published_weights_are_used_where_there_is_no_run(
+    tmp_path: Path, voc: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Trainer, 'train', lambda self, *arguments: pytest.fail('trained'))
     (tmp_path / 'weights').mkdir()

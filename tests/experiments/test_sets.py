@@ -2,13 +2,15 @@
 paper's figures."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from experiments import EXPERIMENTS, paper, table4, table5
 from experiments.pages import write_page
-from experiments.records import read_record
+from experiments.records import Record, read_record
 from experiments.settings import Settings
 from experiments.study import run
 from fcn.metrics import METRICS
@@ -17,7 +19,7 @@ from fcn.solvers import Run
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder to run in, whose classifier and data the experiments share."""
     root = tmp_path_factory.mktemp('experiments')
     with pytest.MonkeyPatch.context() as patch:
@@ -25,7 +27,7 @@ def place(tmp_path_factory):
         yield root
 
 
-def ran(name, place):
+def ran(name: str, place: Path) -> tuple[str, Record]:
     """The page of an experiment in its quick form, as it would be with verdicts, and its record."""
     out = place / 'out'
     page = run(Settings(EXPERIMENTS[name], runs=place / 'runs', out=out, quick=True))
@@ -36,7 +38,7 @@ def ran(name, place):
 
 
 @pytest.mark.slow
-def test_table4_trains_the_five_inputs_by_the_chain_of_parents(place):
+def test_table4_trains_the_five_inputs_by_the_chain_of_parents(place: Path) -> None:
     text, record = ran('table4', place)
     assert list(record.raw) == [f'mini-{kind}' for kind in table4.KINDS.values()]
     for name, values in record.raw.items():
@@ -52,7 +54,7 @@ def test_table4_trains_the_five_inputs_by_the_chain_of_parents(place):
 
 
 @pytest.mark.slow
-def test_table5_compares_both_labellings_with_each_alone(place):
+def test_table5_compares_both_labellings_with_each_alone(place: Path) -> None:
     text, record = ran('table5', place)
     both, semantic, geometric = record.raw['nets'].values()
     assert set(both['metrics']) == {'sem', 'geo'}
@@ -67,13 +69,13 @@ def test_table5_compares_both_labellings_with_each_alone(place):
     assert record.runs['mini-siftflow-fcn16s'].earlier == 0  # trained here
 
 
-def test_the_papers_figures_are_those_of_the_table_of_nets():
+def test_the_papers_figures_are_those_of_the_table_of_nets() -> None:
     for name, figures in paper.TABLE4.items():
         assert figures[2] == find(name).published
     assert paper.TABLE5[2] == find('siftflow-fcn16s').published
 
 
-def test_claims_hold_or_not_by_the_scores():
+def test_claims_hold_or_not_by_the_scores() -> None:
     ours = {title: {'mean_iu': paper.TABLE4[kind][2] / 100} for title, kind in table4.KINDS.items()}
     claims = table4.check_metrics(ours)
     assert all(claims.values()) and len(claims) == len(table4.CLAIMS)
@@ -84,7 +86,7 @@ def test_claims_hold_or_not_by_the_scores():
     assert list(noisy.values()).count(True) == len(noisy) - 1
 
 
-def test_how_much_longer_the_fused_nets_learn_is_counted():
+def test_how_much_longer_the_fused_nets_learn_is_counted() -> None:
     names = dict.fromkeys(paper.TABLE4, 100)
     text = table4.longer(names | {'nyud-fcn32s-color-hha': 30, 'nyud-fcn16s-color-hha': 20})
     parents = '`nyud-fcn32s-color` and `nyud-fcn32s-hha`'
@@ -94,7 +96,7 @@ def test_how_much_longer_the_fused_nets_learn_is_counted():
     assert table4.longer(dict.fromkeys(names)) == ''  # as published
 
 
-def results(iu, accuracy):
+def results(iu: float, accuracy: float) -> table5.Results:
     """What table5 compares: a net for both, and two whose scores are 0.5 and 0.9."""
     return {
         'both': {'sem': {'mean_iu': iu}, 'geo': {'pixel_accuracy': accuracy}},
@@ -107,7 +109,9 @@ def results(iu, accuracy):
     ('iu', 'accuracy', 'seconds', 'verdict'),
     [(0.5, 0.9, 1.1, True), (0.495, 0.895, 1.1, True), (0.48, 0.88, 1.3, False)],
 )
-def test_both_at_once_are_judged_by_points_and_seconds(iu, accuracy, seconds, verdict):
+def test_both_at_once_are_judged_by_points_and_seconds(
+    iu: float, accuracy: float, seconds: float, verdict: bool | None
+) -> None:
     rounds = {
         'both': ([seconds] * 3,) * 2,
         'semantic alone': ([1.0] * 3,) * 2,
@@ -117,7 +121,7 @@ def test_both_at_once_are_judged_by_points_and_seconds(iu, accuracy, seconds, ve
     assert [table5.about_as_fast(rounds, index) for index in (0, 1)] == [verdict] * 2
 
 
-def test_what_seeds_or_rounds_differ_by_decides_nothing():
+def test_what_seeds_or_rounds_differ_by_decides_nothing() -> None:
     rounds = {
         'both': ([0.9, 1.2, 1.5], [1.0]),
         'semantic alone': ([1.0] * 3, [1.0]),

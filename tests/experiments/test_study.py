@@ -2,16 +2,20 @@
 finds."""
 
 import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support import ROOT
 
 from experiments import EXPERIMENTS
 from experiments.settings import shortened_paths
+from experiments.study import Study
 from fcn.errors import FCNError
 
 
-def test_every_experiment_is_listed_and_has_its_module(command):
+def test_every_experiment_is_listed_and_has_its_module(command: Callable[..., Any]) -> None:
     result = command('-m', 'experiments')
     assert result.returncode == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(EXPERIMENTS)
@@ -20,7 +24,7 @@ def test_every_experiment_is_listed_and_has_its_module(command):
         assert all(hasattr(module, part) for part in ('measure', 'body', 'figures'))
 
 
-def test_the_documentation_links_every_page():
+def test_the_documentation_links_every_page() -> None:
     text = (ROOT / 'docs/experiments.md').read_text()
     for name, row in EXPERIMENTS.items():
         assert f'| [`{name}`](../results/{name}.md) | {row.section} | {row.about} |' in text
@@ -37,7 +41,9 @@ def test_the_documentation_links_every_page():
         (['table2', '--rewrite'], ['table2', '--rewrite']),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_one_line(command, tmp_path, arguments, named):
+def test_what_cannot_be_run_is_refused_in_one_line(
+    command: Callable[..., Any], tmp_path: Path, arguments: list[str], named: list[str]
+) -> None:
     result = command(
         '-m', 'experiments', *arguments, '--runs', tmp_path / 'runs', '--out', tmp_path / 'out'
     )
@@ -46,7 +52,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(command, tmp_path, arguments,
     assert not list(tmp_path.iterdir())
 
 
-def test_nets_go_by_the_backbone(study, voc):
+def test_nets_go_by_the_backbone(study: Callable[..., Study], voc: Path) -> None:
     assert study().settings.net('fcn32s') == 'mini-fcn32s'
     real = study(backbone='vgg16', data=voc).settings
     assert real.net('fcn32s') == 'voc-fcn32s'
@@ -60,13 +66,15 @@ def test_nets_go_by_the_backbone(study, voc):
         other.net('fcn-pool4')
 
 
-def test_a_set_that_is_not_prepared_names_the_command(study, voc):
+def test_a_set_that_is_not_prepared_names_the_command(
+    study: Callable[..., Study], voc: Path
+) -> None:
     (voc / 'ImageSets/Segmentation/seg11valid.txt').unlink()
     with pytest.raises(FCNError, match=r"'seg11valid'.*`python prepare.py voc`"):
         study(backbone='vgg16', data=voc).sets.source('voc-fcn32s', 'val')
 
 
-def test_a_page_shows_no_folders_of_ours():
+def test_a_page_shows_no_folders_of_ours() -> None:
     command = 'python -m experiments table2 --data=/home/me/voc --runs ../runs --out results'
     assert shortened_paths(command) == (
         'python -m experiments table2 --data=voc --runs runs --out results'

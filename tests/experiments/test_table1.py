@@ -1,6 +1,8 @@
 """What Table 1 computes from the nets is the paper's."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,13 +12,13 @@ from fcn.nets import deploy_net, find
 
 
 @pytest.mark.parametrize('name', TABLE1)
-def test_fields_and_depths_are_computed(name):
+def test_fields_and_depths_are_computed(name: str) -> None:
     paper, field = TABLE1[name], classifier_field(name)
     assert depth(deploy_net(find(name))) == paper.layers
     assert (field.size, field.stride) == (paper.field, paper.stride)
 
 
-def test_table1(quick):
+def test_table1(quick: Callable[..., dict[str, Any]]) -> None:
     found = quick('table1')['found']
     assert [values['field'] for values in found.values()] == [355, 404, 907, 246]
     assert all(values['stride'] == 32 and values['ms'] > 0 for values in found.values())
@@ -33,7 +35,7 @@ def test_table1(quick):
         ([], None),
     ],
 )
-def test_the_run_of_the_tables_recipe_comes_first(finished, taken):
+def test_the_run_of_the_tables_recipe_comes_first(finished: list[str], taken: str | None) -> None:
     runs = {net: f'run of {net}' for net in finished}
     study = SimpleNamespace(
         settings=SimpleNamespace(mini=False), runs=SimpleNamespace(finished=runs.get)
@@ -50,7 +52,9 @@ def test_the_run_of_the_tables_recipe_comes_first(finished, taken):
         ([0.5], None),
     ],
 )
-def test_the_order_of_times_is_undecided_where_trials_overlap(googlenet, order):
+def test_the_order_of_times_is_undecided_where_trials_overlap(
+    googlenet: list[float], order: bool | None
+) -> None:
     found = {
         name: dict(
             layers=paper.layers, millions=paper.millions, field=paper.field, stride=paper.stride

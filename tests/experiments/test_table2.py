@@ -1,12 +1,16 @@
 """The stages of Table 2: what is said about them, and at their smallest."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from experiments.paper import TABLE2
 from experiments.table2 import OTHERS, STAGES, check_iu
 
 
-def test_claims_are_computed_from_the_numbers():
+def test_claims_are_computed_from_the_numbers() -> None:
     paper = {kind: values[2] for kind, values in TABLE2.items()}
     assert all(check_iu(paper).values()) and len(check_iu(paper)) == 4
     other = paper | {'fcn8s': 70.0, 'fcn32s': 40.0, 'fcn-pool4': 50.0, 'fcn32s-lower-lr': 41.0}
@@ -16,7 +20,7 @@ def test_claims_are_computed_from_the_numbers():
     assert next(iter(equal.values())) is None
 
 
-def test_table2(quick):
+def test_table2(quick: Callable[..., dict[str, Any]]) -> None:
     values = quick('table2')['percent']
     assert set(values) == {*STAGES, *OTHERS}
     assert all(50 < pixel <= 100 and 0 < iu < pixel for pixel, _, iu, _ in values.values())
@@ -24,7 +28,9 @@ def test_table2(quick):
 
 
 @pytest.mark.slow
-def test_the_real_backbone_learns_real_images(quick, shared):
+def test_the_real_backbone_learns_real_images(
+    quick: Callable[..., dict[str, Any]], shared: Callable[[str], Path]
+) -> None:
     real = (
         *('--backbone', 'googlenet', '--data', shared('data/voc')),
         *('--weights', shared('weights/bvlc_googlenet.caffemodel')),
@@ -34,7 +40,7 @@ def test_the_real_backbone_learns_real_images(quick, shared):
     assert all(0 < pixel <= 100 for pixel, *_ in values.values())
 
 
-def test_figure4(quick):
+def test_figure4(quick: Callable[..., dict[str, Any]]) -> None:
     raw = quick('figure4')
     assert list(raw['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s']
     assert len(raw['shown']) == 4

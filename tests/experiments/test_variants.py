@@ -1,6 +1,9 @@
 """Nets trained in several variants: what the experiments conclude, and their smallest forms."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +14,12 @@ from experiments.curves import curve
 from experiments.pages import Page
 from experiments.records import Record
 from experiments.runs import Runs
+from experiments.study import Study
 from fcn.errors import DivergedError
 from fcn.solvers import Run
 
 
-def by_iu(*values):
+def by_iu(*values: float) -> variants.Values:
     """The values of a variant of these mean IUs, a seed each."""
     count = len(values)
     return dict(
@@ -29,9 +33,7 @@ def by_iu(*values):
 class FakePage:
     """A page of raw numbers alone."""
 
-    noise: float | None
-
-    def __init__(self, raw, noise=None):
+    def __init__(self, raw: dict[str, Any], noise: float | None = None) -> None:
         self.raw, self.noise = raw, noise
 
 
@@ -44,7 +46,9 @@ class FakePage:
         ([25.0, 36, 31], -3.333, False),
     ],
 )
-def test_a_variant_is_compared_seed_by_seed(values, difference, improves):
+def test_a_variant_is_compared_seed_by_seed(
+    values: list[float], difference: float, improves: bool | None
+) -> None:
     found = {'plain': by_iu(28, 40, 34), 'changed': by_iu(*values)}
     differences, error = variants.gains(found, 'changed', 'plain')
     assert differences.mean() == pytest.approx(difference, abs=1e-3)
@@ -55,13 +59,13 @@ def test_a_variant_is_compared_seed_by_seed(values, difference, improves):
     assert f'{differences[0]:+.1f}, {differences[1]:+.1f}' in text
 
 
-def test_one_seed_decides_nothing():
+def test_one_seed_decides_nothing() -> None:
     found = {'plain': by_iu(40), 'changed': by_iu(45)}
     assert variants.improves(found, 'changed', 'plain') is None
     assert 'one seed' in variants.describe_gain(found, 'changed', 'plain')
 
 
-def test_a_curve_counts_training_alone(tmp_path):
+def test_a_curve_counts_training_alone(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for iteration, loss in ((1, 5.0), (20, 4.0), (40, 3.0)):
         run.log.append(iteration=iteration, loss=0, smoothed_loss=loss, images_per_second=8.0)
@@ -80,7 +84,9 @@ def test_a_curve_counts_training_alone(tmp_path):
         ([(10.0, 1.0), (12.0, 2.0), (9.5, 0.9)], [False, False]),
     ],
 )
-def test_the_claims_on_sampling_follow_from_the_curves(ends, verdicts):
+def test_the_claims_on_sampling_follow_from_the_curves(
+    ends: list[tuple[float, float]], verdicts: list[bool | None]
+) -> None:
     raw = {
         str(share): dict(loss=[loss], seconds=[seconds], iteration=[1], mean_iu=[50.0])
         for share, (loss, seconds) in zip(sampling.SHARES, ends, strict=True)
@@ -91,7 +97,7 @@ def test_the_claims_on_sampling_follow_from_the_curves(ends, verdicts):
     assert times == [end[1] / ends[0][1] for end in ends[1:]]
 
 
-def test_heavy_learning_and_batches_are_comparable():
+def test_heavy_learning_and_batches_are_comparable() -> None:
     options = list(momentum.options_of('voc-fcn32s').values())
     assert (options[0]['batch'], options[0]['momentum']) == (1, 0.99)  # the recipe itself
     assert [option['base_lr'] for option in options] == pytest.approx([1e-10, 1e-10, 2e-9, 2e-8])
@@ -104,7 +110,9 @@ def test_heavy_learning_and_batches_are_comparable():
 @pytest.mark.parametrize(
     ('background', 'verdicts'), [(10.0, [None, False]), (38.0, [None, None])]
 )  # Then nothing was learned.
-def test_heavy_learning_is_judged_by_the_best_validations(background, verdicts):
+def test_heavy_learning_is_judged_by_the_best_validations(
+    background: float, verdicts: list[bool | None]
+) -> None:
     results = {
         name: {'mean_iu': [10, iu, 11]} for name, iu in (('heavy', 40.0), ('a', 40.5), ('b', 42.0))
     }
@@ -115,8 +123,10 @@ def test_heavy_learning_is_judged_by_the_best_validations(background, verdicts):
     assert format_claims(claims).count('undecided here') == verdicts.count(None)
 
 
-def test_a_variant_that_diverges_is_said_to(tmp_path, monkeypatch, study):
-    def train(study, net, count, base_lr, **options):
+def test_a_variant_that_diverges_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
+    def train(study: Study, net: str, count: int, base_lr: float, **options: Any) -> Run:
         if base_lr > 9e-6:
             raise DivergedError('the loss is nan')
         run = Run(tmp_path / str(base_lr) / str(options['momentum']))
@@ -139,7 +149,9 @@ def test_a_variant_that_diverges_is_said_to(tmp_path, monkeypatch, study):
     ]
 
 
-def test_a_run_is_named_by_its_options(monkeypatch, study):
+def test_a_run_is_named_by_its_options(
+    monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     trained = []
     monkeypatch.setattr(
         Runs, 'train', lambda self, *arguments, **options: trained.append((arguments, options))
@@ -158,8 +170,8 @@ def test_a_run_is_named_by_its_options(monkeypatch, study):
         assert trained[-1][0] == ('mini-fcn32s', label)  # Table 2's own run, or another
 
 
-def test_the_real_column_stands_next_to_the_miniature(tmp_path):
-    def save(stem, real, iterations, **values):
+def test_the_real_column_stands_next_to_the_miniature(tmp_path: Path) -> None:
+    def save(stem: str, real: bool, iterations: int, **values: variants.Values) -> Page:
         raw = dict(iterations=iterations, images=800, variants=values)
         about = dict(command='', commit='', date='', machine='', seconds=1.0)
         record = Record('balancing', 'googlenet' if real else 'mini', real, False, **about, raw=raw)
@@ -179,7 +191,7 @@ def test_the_real_column_stands_next_to_the_miniature(tmp_path):
 
 
 @pytest.mark.slow
-def test_sampling(quick):
+def test_sampling(quick: Callable[..., dict[str, Any]]) -> None:
     curves = quick('sampling')
     assert list(curves) == ['1.0', '0.5', '0.25']
     for values in curves.values():
@@ -190,7 +202,9 @@ def test_sampling(quick):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('options', 'images'), [((), 400), (('--iterations', 40), 40)])
-def test_momentum(options, images, quick):
+def test_momentum(
+    options: tuple[Any, ...], images: int, quick: Callable[..., dict[str, Any]]
+) -> None:
     """All variants see as many images, but for one whose rate is too high for so short a start: it
     may diverge."""
     results = quick('momentum', *options)['variants']
@@ -211,7 +225,9 @@ def test_momentum(options, images, quick):
         ('augmentation', list(augmentation.OPTIONS)),
     ],
 )
-def test_balancing_and_augmentation(name, names, quick):
+def test_balancing_and_augmentation(
+    name: str, names: list[str], quick: Callable[..., dict[str, Any]]
+) -> None:
     results = quick(name)['variants']
     assert list(results) == names
     for values in results.values():
@@ -221,7 +237,9 @@ def test_balancing_and_augmentation(name, names, quick):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['balancing', 'augmentation'])
-def test_real_images_and_the_real_classifier(name, quick, shared, tmp_path):
+def test_real_images_and_the_real_classifier(
+    name: str, quick: Callable[..., dict[str, Any]], shared: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Two iterations of GoogLeNet on a few photos."""
     real = shared('data/voc')
     (tmp_path / 'voc/ImageSets/Segmentation').mkdir(parents=True)
