@@ -176,6 +176,29 @@ def add_net_options(parser: argparse.ArgumentParser, weights: str, several: bool
     )
 
 
+def snapshot_choice(text: str) -> str | int:
+    """Return which snapshot an argument means: best, newest or an iteration."""
+    if text in ('best', 'newest'):
+        return text
+    try:
+        return integer(1)(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text[:40]} is not best, newest or an iteration'
+        ) from error
+
+
+def add_snapshot_option(parser: argparse.ArgumentParser, use: str) -> None:
+    """Add --snapshot to an argparse parser; `use` says what the snapshot is for."""
+    parser.add_argument(
+        '--snapshot',
+        type=snapshot_choice,
+        metavar='WHICH',
+        help=f"a run folder's snapshot {use}: best, newest or an iteration (default: the best "
+        'that was validated, else the newest)',
+    )
+
+
 def bar(title: str, unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Return what wraps an iteration in a progress bar on stderr."""
     return functools.partial(tqdm, desc=title, unit=unit, dynamic_ncols=True)
