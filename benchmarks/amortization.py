@@ -9,7 +9,7 @@ as it classifies a hundred patches.
 import tempfile
 from math import ceil, floor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from fcn.text import markdown_table
 from miniature.generate import generate
 
 from .clock import in_turns, seconds_of
-from .material import NetParameter, trainable
+from .material import trainable
+
+if TYPE_CHECKING:  # The engine comes first.
+    from caffe.proto.caffe_pb2 import NetParameter
 
 SIDE = 500
 ROUNDS = 5
@@ -115,12 +118,12 @@ def stride_of(name: str) -> int:
     return int(max(field.stride for field in fields.values()))
 
 
-def side_of_input(spec: NetParameter) -> int:
+def side_of_input(spec: 'NetParameter') -> int:
     """Return the side of the image that a classifier takes, in pixels."""
     return int(spec.layer[0].input_param.shape[0].dim[2])
 
 
-def _net(spec: NetParameter, shape: tuple[int, int, int, int], backward: bool) -> 'caffe.Net':
+def _net(spec: 'NetParameter', shape: tuple[int, int, int, int], backward: bool) -> 'caffe.Net':
     """Return a net with drawn weights and an input of noise, for training if it goes backward.
 
     It gives back the memory of its activations as it runs.

@@ -3,7 +3,7 @@ another contender."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
@@ -14,7 +14,9 @@ from fcn.nets import NetConfig, deploy_net, find, train_net
 from fcn.nets.window import window_of
 from fcn.surgery import gaussian, interp, save
 
-NetParameter = caffe.proto.caffe_pb2.NetParameter
+if TYPE_CHECKING:  # The engine comes first.
+    from caffe.proto.caffe_pb2 import NetParameter
+
 SIDE = 500
 SEED = 1
 SOLVER = (
@@ -23,7 +25,7 @@ SOLVER = (
 )
 
 
-def deployable(config: NetConfig, side: int) -> NetParameter:
+def deployable(config: NetConfig, side: int) -> 'NetParameter':
     """Return the net to deploy, for images of side×side."""
     spec = deploy_net(config).to_proto()
     for layer in spec.layer:
@@ -32,7 +34,7 @@ def deployable(config: NetConfig, side: int) -> NetParameter:
     return spec
 
 
-def trainable(config: NetConfig, side: int) -> NetParameter:
+def trainable(config: NetConfig, side: int) -> 'NetParameter':
     """Return the net to train, with inputs to fill in place of its data layer.
 
     Images are 1×C×side×side and labels 1×1×side×side, or 1×1 for a classifier.
@@ -49,7 +51,7 @@ def trainable(config: NetConfig, side: int) -> NetParameter:
     return spec
 
 
-def layers_of(spec: NetParameter) -> list[dict[str, Any]]:
+def layers_of(spec: 'NetParameter') -> list[dict[str, Any]]:
     """Return the layers of a net as plain dictionaries, as benchmarks.run_torch reads them.
 
     Each has its window besides: PyTorch's process must not load Caffe to read it.

@@ -90,7 +90,7 @@ class PASCALContext(SegDataset):
         """Return the class of each of the set's own labels, as a uint8 array to index with them."""
         file = self.root / LABELS_FILE
         if not file.is_file():
-            raise DataError(f'{file}: no such file; {self.how_to_get}')
+            raise DataError(f'{file}: no such file; {self._advice()}')
         try:
             lines = read_text(file, MAX_LABELS, 'replace').splitlines()
         except FCNError as error:

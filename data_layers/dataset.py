@@ -8,6 +8,7 @@ import numpy as np
 
 from fcn.errors import DataError, FCNError
 from fcn.io import read_text
+from fcn.text import command_line
 
 from .images import check_label, read_label
 from .inputs import Input
@@ -101,11 +102,15 @@ class SegDataset:
                     f'its {first} {width}×{height}; they must be equal'
                 )
 
+    def _advice(self) -> str:
+        """Return `how_to_get` with commands as this user starts them."""
+        return self.how_to_get.replace('python prepare.py', command_line('prepare'))
+
     def _read_split(self) -> list[str]:
         path = self.root / self.split_file.format(split=self.split)
         if not self.root.is_dir():
             raise DataError(
-                f'{os.path.abspath(self.root)}: no such folder; {self.how_to_get}, '
+                f'{os.path.abspath(self.root)}: no such folder; {self._advice()}, '
                 '--data names another'
             )
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Pages: a record in words, with its circumstances, and links to pages that disagree with it."""
+"""Pages: a record as text, with its circumstances, and links to pages that disagree with it."""
 
 import importlib
 from collections.abc import Callable, Iterable

@@ -1,6 +1,8 @@
 """Images as users have them in memory, brought to what a net's inputs take, or refused with the
 reason."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -45,7 +47,7 @@ def depth_array(depth: Image.Image | np.ndarray, name: str = 'depth') -> np.ndar
     return array
 
 
-def _checked(image: object, name: str) -> np.ndarray:
+def _checked(image: Any, name: str) -> np.ndarray:
     """Return an array of anything that has pixels."""
     if not hasattr(image, '__array__'):
         raise DataError(

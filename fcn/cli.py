@@ -93,6 +93,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str | None = None, **options: Any) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(description=description, formatter_class=formatter, **options)
+        self.add_argument('--version', action='version', version=f'fcn {fcn.__version__}')
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -175,6 +176,29 @@ def add_net_options(parser: argparse.ArgumentParser, weights: str, several: bool
     )
 
 
+def snapshot_choice(text: str) -> str | int:
+    """Return which snapshot an argument means: best, newest or an iteration."""
+    if text in ('best', 'newest'):
+        return text
+    try:
+        return integer(1)(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text[:40]} is not best, newest or an iteration'
+        ) from error
+
+
+def add_snapshot_option(parser: argparse.ArgumentParser, use: str) -> None:
+    """Add --snapshot to an argparse parser; `use` says what the snapshot is for."""
+    parser.add_argument(
+        '--snapshot',
+        type=snapshot_choice,
+        metavar='WHICH',
+        help=f"a run folder's snapshot {use}: best, newest or an iteration (default: the best "
+        'that was validated, else the newest)',
+    )
+
+
 def bar(title: str, unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Return what wraps an iteration in a progress bar on stderr."""
     return functools.partial(tqdm, desc=title, unit=unit, dynamic_ncols=True)
@@ -201,8 +225,10 @@ def main() -> NoReturn:
         prog='fcn',
         usage='fcn [--version] COMMAND …',
     )
-    parser.add_argument('--version', action='version', version=f'fcn {fcn.__version__}')
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=', '.join(COMMANDS))
+    if len(sys.argv) < 2:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
     name = parser.parse_args(sys.argv[1:2]).command
     sys.argv[:2] = [f'fcn {name}']
     run(lambda: importlib.import_module(f'fcn.commands.{name}').main())

@@ -1,6 +1,7 @@
 """Errors that the user can fix. Each is one line that names the file, the value and the fix."""
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class FCNError(ValueError):
@@ -10,7 +11,7 @@ class FCNError(ValueError):
 class FCNErrors(FCNError):
     """Several mistakes, one per line."""
 
-    def __init__(self, lines: Iterable[object]) -> None:
+    def __init__(self, lines: Iterable[Any]) -> None:
         self.lines = list(map(str, lines))
         super().__init__('; '.join(self.lines))
 

@@ -92,6 +92,7 @@ def evaluate(
     split: str | None = None,
     *,
     weights: str | Path | None = None,
+    snapshot: str | int | None = None,
     images: int | None = None,
     out: Path | None = None,
     gpu: int | None = None,
@@ -100,12 +101,12 @@ def evaluate(
 ) -> Evaluation:
     """Score a net on a split of a data set.
 
-    `net` and `weights` are those of `fcn.load`. `data` is the folder of the images and `split` the
-    list of them, by default the data set's own; `images` scores so many of them, evenly spread.
-    Labels are written to the folder `out`, if it is given. `progress` wraps the iteration.
+    `net`, `weights` and `snapshot` are those of `fcn.load`. `data` is the folder of the images and
+    `split` the list of them, by default the data set's own; `images` scores so many of them, evenly
+    spread. Labels are written to the folder `out`, if it is given. `progress` wraps the iteration.
     Raises FCNError, or DataError for images or labels that cannot be used.
     """
-    name, caffemodel = weights_of_net(net, weights, runs)
+    name, caffemodel = weights_of_net(net, weights, runs, snapshot)
     config = find(name)
     source = scored_source(name, config, data, split, images)
     names = evenly_spread(source.names(), images)

@@ -4,30 +4,39 @@ from pathlib import Path
 
 from fcn.errors import RunError
 from fcn.nets import find
-from fcn.solvers import Run, weights_for
-from fcn.solvers.snapshot import WEIGHTS
+from fcn.solvers import BEST, Choice, Run, weights_for
 
 
-def resolve(net: str | Path) -> tuple[str, Path | None]:
-    """Return (name, run folder) of a net's name or a run folder; None for a name.
+def resolve(net: str | Path) -> tuple[str, Run | None]:
+    """Return (name, run) of a net's name or a run folder; None for a name.
 
     Raises RunError for a folder that is no run with a snapshot.
     """
     if not Path(net).is_dir():
         return str(net), None
     run = Run(net)
-    run.weights()  # Raises RunError if there are none.
-    manifest = run.snapshots.newest(WEIGHTS)
+    manifest = run.snapshots.newest()
+    if manifest is None:
+        run.weights()  # Raises RunError, which says what is wrong.
     assert manifest is not None
-    return manifest['settings']['net'], run.folder
+    return manifest['settings']['net'], run
 
 
 def weights_of_net(
-    net: str | Path, weights: str | Path | None, runs: str | Path
+    net: str | Path,
+    weights: str | Path | None,
+    runs: str | Path,
+    snapshot: Choice | None = None,
 ) -> tuple[str, Path]:
     """Return (name, caffemodel) of a net: of `weights`, of the run folder, of the net's run under
-    `runs`, or as published. Raises FCNError that says what is missing."""
-    name, folder = resolve(net)
+    `runs`, or as published.
+
+    `snapshot` is that of the run to take: 'best', 'newest' or an iteration, by default the best
+    that was validated, else the newest. Raises FCNError that says what is missing.
+    """
+    name, run = resolve(net)
     if find(name).is_classifier:
         raise RunError(f'{name}: is a classifier; name an FCN')
-    return name, Path(weights_for(name, Path(runs), weights or folder))
+    if run and not weights:
+        return name, run.weights(BEST if snapshot is None else snapshot)
+    return name, weights_for(name, runs, weights, snapshot)

@@ -257,6 +257,7 @@ def load(
     net: str | Path,
     weights: str | Path | None = None,
     *,
+    snapshot: str | int | None = None,
     gpu: int | None = None,
     runs: str | Path = 'runs',
 ) -> Segmenter:
@@ -264,11 +265,12 @@ def load(
 
     `net` is a run folder, such as 'runs/voc-fcn8s', or the name of a net. `weights` is a caffemodel
     or a run folder; without it those of the net's run under `runs` are taken, or those that its
-    authors published if `prepare.py fcn-weights` fetched them. `gpu` is a device's number, −1 for
-    the CPU; by default the first GPU is taken if there is one. Raises FCNError, whose one line says
-    what is missing and how to get it.
+    authors published if `prepare.py fcn-weights` fetched them. `snapshot` is that of the run to
+    take: 'best', 'newest' or an iteration; by default the best that was validated, or the newest if
+    none was. `gpu` is a device's number, −1 for the CPU; by default the first GPU is taken if there
+    is one. Raises FCNError, whose one line says what is missing and how to get it.
     """
-    name, caffemodel = weights_of_net(net, weights, runs)
+    name, caffemodel = weights_of_net(net, weights, runs, snapshot)
     return Segmenter(name, caffemodel, gpu)
 
 

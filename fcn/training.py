@@ -1,15 +1,17 @@
 """Trains a net from Python: the same as the command `solve`."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fcn.data_layers.augment import MAX_JITTER
 from fcn.engine import choose_device
 from fcn.errors import FCNError
 from fcn.metrics import format_results
 from fcn.segmenter import Segmenter, load
-from fcn.solvers import Options, Progress, plan_stages, sources
+from fcn.solvers import Options, Progress, plan_stages, sources, unused_folder
 from fcn.solvers.log import Log
 
 LARGEST = 2**31 - 1  # number in Caffe's solver files
@@ -30,9 +32,9 @@ class TrainingResult:
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     interrupted: bool = False
 
-    def load(self, *, gpu: int | None = None) -> Segmenter:
-        """Load the trained net, to segment images with."""
-        return load(self.folder, gpu=gpu)
+    def load(self, *, snapshot: str | int | None = None, gpu: int | None = None) -> Segmenter:
+        """Load the trained net, to segment images with; `snapshot` is that of `fcn.load`."""
+        return load(self.folder, snapshot=snapshot, gpu=gpu)
 
     def learning_curve(self) -> dict[str, list[float]]:
         """Return the log's smoothed losses and validations, as lists by name."""
@@ -50,6 +52,8 @@ def train(
     iterations: int | None = None,
     *,
     weights: str | Path | list[str] | None = None,
+    from_run: str | Path | None = None,
+    snapshot: str | int | None = None,
     runs: str | Path = 'runs',
     train_data: str | Path | None = None,
     train_split: str | None = None,
@@ -74,13 +78,17 @@ def train(
     `net` is a name of fcn.NETS. `data` is the folder of the images to learn from and to validate
     on, `train_data` that of other images to learn from; by default they are the data set's own.
     `weights` is a caffemodel or a run folder to start from, for a net of two streams a list of
-    FILE:STREAM; by default those of the net's parents. What is None is the recipe's own. The other
-    options are those of `solve.py --help`.
+    FILE:STREAM; by default those of the net's parents. `from_run` is a run folder instead, of which
+    a new run starts: of the same net with another rate or other data, say. `snapshot` is the one to
+    take of a run that it starts from: 'best', 'newest' or an iteration; by default the best that
+    was validated. What is None is the recipe's own. The other options are those of
+    `solve.py --help`.
 
     Ctrl-C takes a snapshot and returns, if this is the main thread. `progress` hears about every
     iteration; fcn.progress.TrainingBar shows a bar. Raises FCNError, RunError, DataError,
     WeightsError, or DivergedError if the loss is no longer finite.
     """
+    arguments = dict(locals())
     for name, value, minimum, maximum in (
         ('iterations', iterations, 1, LARGEST),
         ('batch', batch, 1, LARGEST),
@@ -115,9 +123,10 @@ def train(
         jitter=jitter,
         sampling=sample,
         balance=balance,
+        new_run=lambda: _new_run(arguments),
     )
     given = [] if weights is None else weights if isinstance(weights, list) else [str(weights)]
-    (stage,) = plan_stages([net], runs, lambda _: options, given)
+    (stage,) = plan_stages([net], runs, lambda _: options, given, from_run, snapshot)
     if not stage.done:
         stage.train(progress or Progress())
     run = stage.run
@@ -126,3 +135,21 @@ def train(
     first = next(iter(validation), '')
     metrics = validation.pop(first, {})
     return TrainingResult(net, run.folder, run.iteration, metrics, validation, not stage.done)
+
+
+def _new_run(arguments: Mapping[str, Any]) -> str:
+    """Return the call of `train` with the same arguments, but from the weights of this run, in
+    another folder."""
+    net, runs = arguments['net'], Path(arguments['runs'])
+    given = {
+        name: arguments[name]
+        for name, parameter in inspect.signature(train).parameters.items()
+        if name not in ('net', 'weights', 'snapshot', 'progress')
+        and arguments[name] != parameter.default
+    }
+    given |= {'runs': unused_folder(runs, net), 'from_run': arguments['from_run'] or runs / net}
+    words = [
+        f'{name}={str(value)!r}' if isinstance(value, Path) else f'{name}={value!r}'
+        for name, value in given.items()
+    ]
+    return f'fcn.train({", ".join([repr(net), *words])})'

@@ -77,6 +77,7 @@ def train(name: str, args: argparse.Namespace) -> TrainingResult:
             name,
             data=args.data,
             iterations=iterations,
+            snapshot='newest',  # The table says after how many iterations.
             runs=args.runs,
             # A few validations draw the curve; the table is of the whole set.
             val_every=iterations // 4,
@@ -107,7 +108,9 @@ def table(evaluations: Mapping[str, fcn.Evaluation], iterations: Mapping[str, in
 def draw(out: Path, dataset: Mini, results: Mapping[str, TrainingResult]) -> list[Path]:
     """Write the pictures, and return their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    segmenters = {stage: result.load(gpu=CPU) for stage, result in results.items()}
+    segmenters = {
+        stage: result.load(snapshot='newest', gpu=CPU) for stage, result in results.items()
+    }
     rows: list[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]] = []
     files = [out / 'figure4.png', out / 'curves.png']
     for name in evenly_spread(dataset.names, SHOWN):
@@ -134,7 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     del results['classifier']
     evaluations = {
         stage: fcn.evaluate(
-            result.folder, args.data, 'val', gpu=CPU, progress=bar(f'score {stage}', 'image')
+            result.folder,
+            args.data,
+            'val',
+            snapshot='newest',
+            gpu=CPU,
+            progress=bar(f'score {stage}', 'image'),
         )
         for stage, result in results.items()
     }

@@ -237,7 +237,7 @@ def paint(
     distance = tall * (blob(u, v, r, rng) if name is None else shape(name, u, v, r, rng))
     shadow = np.clip(0.5 - distance / (2 * SHADOW), 0, 0.5)
     image[2:, 2:] *= 1 - shadow[:-2, :-2, None]
-    pattern = texture(TEXTURES.get(name) if rng.random() < OWN_TEXTURE else None, u, v, rng)
+    pattern = texture(TEXTURES.get(name or '') if rng.random() < OWN_TEXTURE else None, u, v, rng)
     shade = 1 + rng.uniform(-0.2, 0.2) * u / r
     colour = mixed(colours(rng, rng.uniform(0.45, 0.7), 0.8), pattern) * shade[..., None]
     blend(image, colour, np.clip(0.5 - distance, 0, 1))

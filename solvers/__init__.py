@@ -8,13 +8,17 @@ from fcn.solvers.options import Options
 from fcn.solvers.progress import Progress, Step
 from fcn.solvers.recipes import RECIPES, Recipe, solver_prototxt
 from fcn.solvers.run import Run
-from fcn.solvers.stages import Stage, plan_stages, sources
+from fcn.solvers.snapshots import BEST, NEWEST, Choice
+from fcn.solvers.stages import Stage, plan_stages, sources, unused_folder
 from fcn.solvers.train import Trainer
 from fcn.solvers.validation import Results
 from fcn.solvers.weights import published, starting_weights, weights_for, weights_of
 
 __all__ = [
+    'BEST',
+    'NEWEST',
     'RECIPES',
+    'Choice',
     'Options',
     'Progress',
     'Recipe',
@@ -28,6 +32,7 @@ __all__ = [
     'solver_prototxt',
     'sources',
     'starting_weights',
+    'unused_folder',
     'weights_for',
     'weights_of',
 ]

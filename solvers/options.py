@@ -1,5 +1,6 @@
 """What can be asked of a training run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fcn.data_layers import Source
@@ -34,3 +35,5 @@ class Options:
     sampling: float | None = None
     # Weight the loss by class.
     balance: bool = False
+    # Returns the command that starts a new run from this one with these options, for messages.
+    new_run: Callable[[], str] | None = None

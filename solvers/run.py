@@ -12,10 +12,11 @@ gives the same result as an uninterrupted one.
 """
 
 import contextlib
+import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from .snapshot import (
     read_checksummed,
     write_checksummed,
 )
-from .snapshots import Snapshots
+from .snapshots import NEWEST, Choice, Snapshots
 
 ABOUT, LOG, SURGERY = 'run.json', 'log.jsonl', 'surgery.txt'
 FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', SURGERY)
@@ -50,9 +51,13 @@ logger = logging.getLogger('fcn')
 
 
 class Run:
-    """The run in `folder`; nothing is written until `open`."""
+    """The run in `folder`; nothing is written until `open`.
 
-    def __init__(self, folder: str | Path) -> None:
+    `new_run` returns the command that starts a new run from this one, for messages.
+    """
+
+    def __init__(self, folder: str | Path, new_run: Callable[[], str] | None = None) -> None:
+        self._given, self._new_run = folder, new_run
         self.folder = Path(os.path.realpath(folder))
         self.log = Log(self.folder / LOG)
         self.snapshots = Snapshots(self.folder / 'snapshots')
@@ -146,10 +151,29 @@ class Run:
         old = manifest['settings']
         for key in settings:
             if old.get(key) != settings[key]:
+                this, other = _differing(old.get(key), settings[key])
                 raise RunError(
-                    f'{self.folder / ABOUT}: this run has {key} {old.get(key)!r}, not '
-                    f'{settings[key]!r}; ask for the same, or give another folder with --runs'
+                    f'{self.folder / ABOUT}: this run has {key} {this}, not '
+                    f'{other}; ask for the same, {self.other_folder}'
                 )
+
+    @property
+    def other_folder(self) -> str:
+        """What to do, in a message, where the run cannot go on as it was asked to."""
+        if self._new_run:
+            return (
+                'give another folder with --runs, or start a new run from this one: '
+                f'`{self._new_run()}`'
+            )
+        return 'or give another folder with --runs'
+
+    @property
+    def starts_from(self) -> list[str] | None:
+        """The files that the run started from, as PATH or PATH:STREAM; None if that is lost."""
+        try:
+            return read_checksummed(self.folder / ABOUT).get('starts_from')
+        except SnapshotError:
+            return None
 
     def _manifest(self) -> Manifest | None:
         """Return the manifest of the snapshot that the run resumes from, None without one."""
@@ -167,15 +191,21 @@ class Run:
         manifest = self._manifest()
         return bool(manifest and manifest['validation'])
 
-    def weights(self) -> Path:
-        """Return the newest snapshot's caffemodel. Raises RunError if there is none."""
+    def weights(self, snapshot: Choice = NEWEST) -> Path:
+        """Return a snapshot's caffemodel: the BEST one's, the NEWEST one's, or an iteration's.
+
+        One that is not the newest is logged, unless that was asked for. Raises RunError if there is
+        no such snapshot, or no undamaged one.
+        """
         if not self.snapshots.all():
             raise RunError(f'{self.folder}: holds no snapshot; train it first')
-        manifest = self.snapshots.newest(WEIGHTS)
+        manifest = self.snapshots.choose(snapshot)
         if manifest is None:
             raise RunError(
                 f'{self.snapshots.folder}: the weights of all snapshots are damaged; train again'
             )
+        if snapshot != NEWEST and (taken := self.snapshots.describe(manifest)):
+            logger.info('%s: %s', self._given, taken)
         return self.snapshots.file(manifest['iteration'], WEIGHTS)
 
     def save(self, solver: caffe.SGDSolver, **state: Any) -> None:
@@ -220,3 +250,16 @@ class Run:
         counts = {name: len(shapes) for name, shapes in learned.items()}
         solver_state.restore(solver, weights, state, counts)
         return manifest
+
+
+def _differing(old: Any, new: Any) -> tuple[str, str]:
+    """Return two differing settings as a message tells them: of two param_str what differs."""
+    try:
+        one, other = json.loads(old), json.loads(new)
+        keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    except (TypeError, ValueError, AttributeError):
+        return repr(old), repr(new)
+    if not keys:
+        return repr(old), repr(new)
+    this, that = (', '.join(f'{key} {spec.get(key)!r}' for key in keys) for spec in (one, other))
+    return this, that

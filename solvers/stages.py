@@ -1,5 +1,6 @@
 """Several nets trained in turn, each from the last: the stages of section 4.2."""
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,10 +9,12 @@ from fcn.data_layers import DATASETS, Source, source_at
 from fcn.errors import RunError
 from fcn.nets import find
 from fcn.surgery import weights_and_stream
+from fcn.text import few
 
 from .options import Options
 from .progress import Progress
 from .run import Run
+from .snapshots import BEST, Choice
 from .train import SILENT, Trainer, Weights
 from .validation import Results
 from .weights import starting_weights, weights_of
@@ -20,12 +23,22 @@ from .weights import starting_weights, weights_of
 class Stage:
     """One net of a sequence, in its run folder.
 
-    `given` are its starting weights; without them, it starts from its parents' when it is trained.
+    `sources` are its starting weights; where they are None, it starts from its parents', the stages
+    `before` it among them, when it is trained. `snapshot` is the one of theirs to take, by default
+    the best. `unread` names the options that say nothing if it is resumed.
     """
 
-    def __init__(self, trainer: Trainer, runs: Path, given: Weights = ()) -> None:
-        self.trainer, self._runs, self._given = trainer, runs, given
-        self._sources: Weights | None = None
+    def __init__(
+        self,
+        trainer: Trainer,
+        runs: Path,
+        before: Sequence[str] = (),
+        sources: Weights | None = None,
+        snapshot: Choice | None = None,
+        unread: Sequence[str] = (),
+    ) -> None:
+        self.trainer, self._runs, self._before = trainer, runs, before
+        self._sources, self._snapshot, self._unread = sources, snapshot, unread
 
     @property
     def name(self) -> str:
@@ -45,18 +58,35 @@ class Stage:
         if self.run.iteration:
             return []
         if self._sources is None:  # Once: finding them verifies a gigabyte.
-            self._sources = self._given or starting_weights(self.name, self._runs)
+            self._sources = self._parents_weights()
         return self._sources
+
+    def check_parents(self) -> None:
+        """Find the weights of the parents that no stage before this one trains.
+
+        Raises RunError, which says how to get them, if they are missing.
+        """
+        if self._sources is not None or self.run.iteration:
+            return
+        found = self._parents_weights(self._before)
+        if not set(self._before) & set(self.trainer.config.parents):
+            self._sources = found
+
+    def _parents_weights(self, trained_before: Sequence[str] = ()) -> Weights:
+        drawn = []
+        if self.trainer.options.init_missing:
+            drawn = [name for name in self.trainer.config.parents if name not in self._before]
+        return starting_weights(self.name, self._runs, trained_before, self._snapshot, drawn)
 
     def describe(self) -> str:
         """Return in one line what is to be done."""
         if self.done:
             return f'{self.name}: done, {self.run.iteration} iterations in {self.run.folder}'
         if self.run.iteration:
-            ignored = ', without reading --weights again' if self._given else ''
+            unread = f', without reading {" and ".join(self._unread)}' if self._unread else ''
             return (
                 f'{self.name}: resumes from iteration {self.run.iteration} in {self.run.folder}'
-                f'{ignored}'
+                f'{unread}'
             )
         sources = [
             f'{path} as {stream}' if stream else str(path)
@@ -74,35 +104,91 @@ def plan_stages(
     runs: str | Path,
     options_for: Callable[[str], Options],
     weights: Sequence[str] = (),
+    from_run: str | Path | None = None,
+    snapshot: Choice | None = None,
 ) -> list[Stage]:
     """Return the stages that train the nets `names` in turn, each in the folder of its name under
     `runs`.
 
-    `options_for` returns the options of a net, and `weights` are the starting weights of the first,
-    as `parse_weights` reads them. All is checked that can be: a mistake in the last net is found
-    before the first has trained for days. Raises FCNError, RunError or DataError.
+    `options_for` returns the options of a net. The first starts from `weights`, as `parse_weights`
+    reads them, or from those of the run folder `from_run`. `snapshot` is the one to take of the
+    runs that the nets start from, by default the best; that of an iteration is the first net's. All
+    is checked that can be: a mistake in the last net is found before the first has trained for
+    days. Raises FCNError, RunError or DataError.
     """
     runs = Path(runs)
-    given = parse_weights(weights, names[0]) if weights else []
+    if weights and from_run is not None:
+        raise RunError(f'--weights and --from {from_run} exclude each other; give one of them')
+    options = {'--weights': weights, '--from': from_run, '--snapshot': snapshot}
+    unread = [option for option, value in options.items() if value]
+    given = parse_weights(weights, names[0], snapshot) if weights else None
     stages: list[Stage] = []
-    for name in names:
+    for index, name in enumerate(names):
         trainer = Trainer(name, runs / name, options_for(name))
-        stage = Stage(trainer, runs, [] if stages else given)
-        stage.run.check(trainer.settings)
+        trainer.run.check(trainer.settings)
+        if from_run is not None and not index:
+            given = _weights_of_run(trainer.run, from_run, snapshot)
+        if index:
+            given, unread = None, []
+            snapshot = None if isinstance(snapshot, int) else snapshot
+        stage = Stage(trainer, runs, names[:index], given, snapshot, unread)
         _check_writable(stage.run.folder)
         trainer.check_data()
-        if not (stage.run.iteration or stage._given):
-            starting_weights(name, runs, [before.name for before in stages])
+        stage.check_parents()
         stages.append(stage)
     return stages
 
 
-def parse_weights(texts: Sequence[str], name: str) -> Weights:
-    """Return (caffemodel, stream) pairs of FILE or FILE:STREAM, each a caffemodel or a run folder.
+def _weights_of_run(run: Run, origin: str | Path, snapshot: Choice | None) -> Weights:
+    """Return the (caffemodel, stream) of the run folder `origin`, from which `run` starts; nothing
+    if it is resumed.
+
+    Raises RunError if it is the same run, has no snapshots, or if `run` started from another.
+    """
+    source = Run(origin)
+    if source.folder == run.folder:
+        raise RunError(
+            f'--from {origin}: a run does not start from itself; give another folder with --runs'
+        )
+    if run.iteration:
+        begun = run.starts_from
+        if begun is not None and not any(
+            Path(file).is_relative_to(source.folder) for file in begun
+        ):
+            raise RunError(
+                f'{run.folder}: this run started from {few(begun) or "drawn weights"}, not from '
+                f'{origin}; leave out --from to resume it, or give another folder with --runs'
+            )
+        return []
+    if not source.snapshots.all():
+        raise RunError(
+            f'--from {origin}: no run folder with a snapshot; give a file with --weights'
+        )
+    return [(source.weights(BEST if snapshot is None else snapshot), '')]
+
+
+def unused_folder(runs: str | Path, name: str) -> Path:
+    """Return a folder like `runs`, such as runs2, in which net `name` has no snapshot."""
+    runs = Path(runs)
+    if runs.name in ('', '..'):
+        runs = Path('runs')
+    stem = runs.name.rstrip('0123456789')
+    for number in itertools.count(int(runs.name[len(stem) :] or 1) + 1):
+        folder = runs.with_name(f'{stem}{number}')
+        if not Run(folder / name).snapshots.all():
+            return folder
+    raise AssertionError
+
+
+def parse_weights(texts: Sequence[str], name: str, snapshot: Choice | None = None) -> Weights:
+    """Return (caffemodel, stream) pairs of FILE or FILE:STREAM, each a caffemodel or a run folder,
+    whose `snapshot` is taken, by default the best.
 
     Raises RunError unless they are one file for each stream of net `name`, or one for all.
     """
-    sources = [(weights_of(path), stream) for path, stream in map(weights_and_stream, texts)]
+    sources = [
+        (weights_of(path, snapshot), stream) for path, stream in map(weights_and_stream, texts)
+    ]
     named, streams = [stream for _, stream in sources], list(find(name).streams)
     for_all = named == ['']  # such as the file of a coarser net with the same streams
     if not for_all and sorted(named) != sorted(streams):

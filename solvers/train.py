@@ -56,7 +56,7 @@ class Trainer:
         self.max_iter = options.max_iter or self.config.max_iter
         self.val_every = options.val_every or max(1, self.max_iter // 20)
         self.snapshot_every = options.snapshot_every or min(self.recipe.snapshot, self.val_every)
-        self.run = Run(folder)
+        self.run = Run(folder, options.new_run)
         self._stopped_by: str | None = None
 
     @property
@@ -216,7 +216,7 @@ class Trainer:
         if manifest.get('data', {}).get('list', data['list']) != data['list']:
             raise FCNError(
                 f'{self.train_source.root}: the list {self.train_source.split} is not what it was '
-                f'at iteration {solver.iter}; put it back, or give another folder with --runs'
+                f'at iteration {solver.iter}; put it back, {self.run.other_folder}'
             )
         self.run.note_files()
         self.run.log.append(

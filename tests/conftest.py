@@ -4,10 +4,12 @@ With FCN_TEST_GPU=0 in the environment the tests run on that GPU, where they do 
 themselves.
 """
 
+import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,17 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 def device() -> str:
     """The device of each test: the GPU that FCN_TEST_GPU names, else the CPU."""
     return engine.choose_device(int(os.environ.get('FCN_TEST_GPU', -1)))
+
+
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    """What a command changes in its process is put back after each test."""
+    log, stderr, handler = logging.getLogger('fcn'), sys.stderr, signal.getsignal(signal.SIGTERM)
+    handlers, level = log.handlers[:], log.level
+    yield
+    log.handlers[:], sys.stderr = handlers, stderr
+    log.setLevel(level)
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope='session')

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from fcn.cli import Parser, add_net_options, bar, integer
+from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
 from fcn.data_layers.images import FORMATS
 from fcn.errors import DataError, FCNError, FCNErrors, RunError
 from fcn.io import replacing, write_text
@@ -87,6 +87,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             help=f'for nets that see {name} too: the folder of its files, named as the images',
         )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
+    add_snapshot_option(parser, 'to segment with')
     return parser.parse_args(arguments)
 
 
@@ -244,7 +245,7 @@ def write(job: Job, result: Segmentation, probabilities: str | None) -> dict[str
 def main(arguments: list[str] | None = None) -> None:
     began = time.monotonic()
     args = parse(arguments)
-    segmenter = load(args.net, args.weights, gpu=args.gpu, runs=args.runs)
+    segmenter = load(args.net, args.weights, snapshot=args.snapshot, gpu=args.gpu, runs=args.runs)
     others = segmenter.inputs[1:]
     for name in COMPANIONS:
         if getattr(args, name) and name not in others:

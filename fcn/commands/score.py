@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from fcn.cli import Parser, add_net_options, bar, integer
+from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
 from fcn.data_layers import DATASETS
 from fcn.engine import choose_device
 from fcn.errors import RunError
@@ -22,7 +22,7 @@ from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, w
 from fcn.io import write_text
 from fcn.memory_estimate import check_memory
 from fcn.nets import find
-from fcn.solvers import weights_for
+from fcn.runs import resolve, weights_of_net
 from fcn.text import printable
 
 
@@ -56,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='the challenge to submit to (default: 2012)',
     )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
+    add_snapshot_option(parser, 'to score')
     args = parser.parse_args(arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
@@ -68,14 +69,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def submit(args: argparse.Namespace) -> Path:
     """Write the labels of a split in the layout of PASCAL's server and return their folder."""
-    config = find(args.net)
+    name, _ = resolve(args.net)
+    config = find(name)
     if config.data != 'voc':
-        raise RunError(
-            f"{args.net} knows the classes of {config.data}; PASCAL's server takes VOC's"
-        )
-    source = scored_source(args.net, config, args.data, args.split, None)
-    check_memory(args.net, config, source, device=choose_device(args.gpu))
-    weights = weights_for(args.net, args.runs, args.weights)
+        raise RunError(f"{name} knows the classes of {config.data}; PASCAL's server takes VOC's")
+    source = scored_source(name, config, args.data, args.split, None)
+    check_memory(name, config, source, device=choose_device(args.gpu))
+    _, weights = weights_of_net(args.net, args.weights, args.runs, args.snapshot)
     return write_labels(config, weights, source, args.submit, args.year, bar('submit', 'image'))
 
 
@@ -89,6 +89,7 @@ def score(args: argparse.Namespace) -> Evaluation:
         args.data,
         args.split,
         weights=args.weights,
+        snapshot=args.snapshot,
         images=args.images,
         out=args.out,
         gpu=args.gpu,

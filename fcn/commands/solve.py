@@ -3,6 +3,7 @@
     python solve.py                     FCN-8s for PASCAL VOC: 32s, then 16s, then 8s
     python solve.py voc-fcn-alexnet     any net of nets/table.py, or several in turn
     python solve.py --data DIR …        on images and labels of your own, in the layout of VOC
+    python solve.py NET --from RUN --runs DIR …    another rate or other data, from a run's weights
 
 What is finished is skipped, and what was interrupted resumes from its last snapshot.
 """
@@ -10,15 +11,18 @@ What is finished is skipped, and what was interrupted resumes from its last snap
 import argparse
 import shlex
 import sys
+from pathlib import Path
 
-from fcn.cli import Parser, add_net_options, integer, number, positive
+from fcn.cli import Parser, add_net_options, add_snapshot_option, integer, number, positive
 from fcn.data_layers.augment import MAX_JITTER
 from fcn.engine import choose_device
 from fcn.metrics import format_results
 from fcn.progress import TrainingBar
-from fcn.solvers import Options, plan_stages, sources
+from fcn.solvers import Options, plan_stages, sources, unused_folder
+from fcn.text import command_line
 
 FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
+START = 'nets', 'runs', 'weights', 'from_run', 'snapshot'  # arguments of what starts, and where
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +36,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         '--init-missing',
         action='store_true',
-        help='initialise layers missing from the starting weights (seeded He initialisation)',
+        help='initialise layers missing from the starting weights, or all if there are none '
+        '(seeded He initialisation)',
     )
     add('--iterations', type=integer(1), metavar='N', help="default: the net's recipe")
     add('--base-lr', type=positive, metavar='RATE', help="default: the net's recipe")
@@ -84,6 +89,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         'two streams one each, as FILE:STREAM',
         several=True,
     )
+    add(
+        '--from',
+        dest='from_run',
+        type=Path,
+        metavar='RUN',
+        help="start the first net from this run folder's weights, as a new run with any options; "
+        'goes without --weights',
+    )
+    add_snapshot_option(parser, "to start from (an iteration: the first net's)")
     return parser.parse_args(arguments)
 
 
@@ -108,14 +122,43 @@ def options(name: str, args: argparse.Namespace, device: str) -> Options:
         jitter=args.jitter,
         sampling=args.sample,
         balance=args.balance,
+        new_run=lambda: new_run(name, args),
     )
+
+
+def new_run(name: str, args: argparse.Namespace) -> str:
+    """Return the command that asks for the same of nets `name` and later, but from the weights of
+    the run of `name`, in another folder."""
+    nets = args.nets[args.nets.index(name) :]
+    start = args.runs / name
+    if args.from_run and nets == args.nets:
+        start = args.from_run
+    words = [*nets, '--from', start, '--runs', unused_folder(args.runs, name), *given_options(args)]
+    return f'{command_line("solve")} {shlex.join(map(str, words))}'
+
+
+def given_options(args: argparse.Namespace) -> list[str]:
+    """Return the options that are not the defaults as words of a command, without those of what
+    starts and where."""
+    defaults = vars(parse([]))
+    words: list[str] = []
+    for name, value in vars(args).items():
+        if name not in START and value != defaults[name]:
+            option = f'--{name.replace("_", "-")}'
+            words += [option] if value is True else [option, str(value)]
+    return words
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     device = choose_device(args.gpu)
     stages = plan_stages(
-        args.nets, args.runs, lambda name: options(name, args, device), args.weights or ()
+        args.nets,
+        args.runs,
+        lambda name: options(name, args, device),
+        args.weights or (),
+        args.from_run,
+        args.snapshot,
     )
     for stage in stages:
         print(stage.describe())

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ TITLE = 'FCN-8s VGG-16, forward'
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the miniature's net."""
     folder = tmp_path_factory.mktemp('bench')
     (folder / 'multiply-adds').write_text(str(prepare('mini-fcn8s', folder)))
     return folder
 
 
-def test_the_material_is_complete(folder):
+def test_the_material_is_complete(folder: Path) -> None:
     layers = json.loads((folder / 'deploy.json').read_text())
     convolutions = [layer['name'] for layer in layers if layer['type'] == 'Convolution']
     with np.load(folder / 'weights.npz') as weights:
@@ -30,7 +31,7 @@ def test_the_material_is_complete(folder):
     assert minimum < int((folder / 'multiply-adds').read_text()) < minimum * SIDE**2
 
 
-def test_the_net_to_train_has_the_same_weights_and_a_loss(folder):
+def test_the_net_to_train_has_the_same_weights_and_a_loss(folder: Path) -> None:
     deploy, train = (
         json.loads((folder / f'{phase}.json').read_text()) for phase in ('deploy', 'train')
     )
@@ -44,18 +45,20 @@ def test_the_net_to_train_has_the_same_weights_and_a_loss(folder):
 
 @pytest.mark.parametrize('name', ['ours', 'stock Caffe'])
 @pytest.mark.parametrize('what', ['forward', 'train'])
-def test_caffe_contends(folder, name, what):
+def test_caffe_contends(folder: Path, name: str, what: str) -> None:
     result = bench.contend(name, folder, what, 1)
     assert 0 < result['seconds'] < 60 and 1e7 < result['peak'] < 1e10
 
 
 @pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='needs PyTorch')
-def test_pytorch_computes_the_same(folder):
+def test_pytorch_computes_the_same(folder: Path) -> None:
     assert bench.check_same(folder) < 1e-4
     assert bench.contend('PyTorch, channels_last', folder, 'train', 1)['seconds'] > 0
 
 
-def test_scores_of_another_size_are_refused(tmp_path, monkeypatch):
+def test_scores_of_another_size_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, 'contend', lambda *arguments: None)
     for name in ('caffe', 'torch-nchw'):
         np.save(tmp_path / f'{name}.npy', np.ones((1, 7, 224, 224), np.float32))
@@ -64,12 +67,12 @@ def test_scores_of_another_size_are_refused(tmp_path, monkeypatch):
     assert bench.check_same(tmp_path, 224) == 0
 
 
-def test_a_contender_that_fails_is_named(folder):
+def test_a_contender_that_fails_is_named(folder: Path) -> None:
     with pytest.raises(FCNError, match=r'ours.*forward.*nowhere'):
         bench.contend('ours', folder / 'nowhere', 'forward', 1)
 
 
-def test_a_section_says_which_goals_were_met():
+def test_a_section_says_which_goals_were_met() -> None:
     results = {
         'ours': {'seconds': 0.5, 'peak': 1.3e9},
         'PyTorch': {'seconds': 2.0, 'peak': 1e9},

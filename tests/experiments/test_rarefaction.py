@@ -1,32 +1,36 @@
 """The rarefaction experiment: what its figures are made of, and its smallest form as a whole."""
 
-import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments import EXPERIMENTS, dense, rarefaction
+from experiments import dense, rarefaction
+from experiments.maps import at_pixels
+from experiments.records import read_record
 from experiments.study import Study
 from fcn.errors import FCNError
 from fcn.nets.receptive_field import ReceptiveField, receptive_fields
 
 
-def test_an_image_lies_in_the_middle_of_its_canvas():
+def test_an_image_lies_in_the_middle_of_its_canvas() -> None:
     image = np.arange(1, 13, dtype=np.float32).reshape(1, 2, 6)
     canvas = dense.on_canvas(image, 4)
     assert canvas.shape == (1, 4, 4)
     assert (canvas[:, 1:3] == image[:, :, 1:5]).all() and not canvas[:, [0, 3]].any()
 
 
-def test_each_pixel_gets_the_nearest_cell():
+def test_each_pixel_gets_the_nearest_cell() -> None:
     cells = np.arange(6).reshape(2, 3)
     # Cells' centres lie at 1.5, 5.5 and 9.5.
-    found = rarefaction.at_pixels(cells, ReceptiveField(4, 0, 3), (8, 12))
+    found = at_pixels(cells, ReceptiveField(4, 0, 3), (8, 12))
     assert found[:, 0].tolist() == [0, 0, 0, 0, 3, 3, 3, 3]
     assert found[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
 
 
-def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
+def test_upsampled_cells_keep_their_place_and_bend_nowhere_between() -> None:
     spec = dense.upsampled(dense.coarse('mini-fcn32s'), 4, 7)
     net = dense.loaded(spec, None)
     image = dense.noise(64)
@@ -39,7 +43,7 @@ def test_upsampled_cells_keep_their_place_and_bend_nowhere_between():
     assert receptive_fields(spec)['upsampled'].stride == 8
 
 
-def test_nets_that_share_weights_compute_the_same():
+def test_nets_that_share_weights_compute_the_same() -> None:
     image, spec = dense.noise(96), dense.coarse('mini-fcn32s')
     net = dense.loaded(spec, None)
     other = dense.loaded(spec, None, net)
@@ -48,29 +52,25 @@ def test_nets_that_share_weights_compute_the_same():
 
 
 @pytest.mark.parametrize('name', ['voc-fcn32s', 'voc-fcn-googlenet'])
-def test_real_images_are_large_enough_to_compare(name):
+def test_real_images_are_large_enough_to_compare(name: str) -> None:
     side, spec = rarefaction.real_side(name), dense.coarse(name)
     for layers in dense.removals(spec, 2):
-        for box in dense.compared(spec, layers, (side, side)).values():
+        for box in dense.comparable_cells(spec, layers, (side, side)).values():
             assert all(part.stop - part.start >= 5 for part in box)
 
 
-def test_too_small_an_image_is_refused_before_training(tmp_path, monkeypatch):
-    study = Study(
-        EXPERIMENTS['rarefaction'],
-        'googlenet',
-        tmp_path,
-        runs=tmp_path / 'runs',
-        out=tmp_path / 'out',
-    )
-    monkeypatch.setattr(study, 'train', lambda net: pytest.fail('trained'))
+def test_too_small_an_image_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
+    it = study('rarefaction', backbone='googlenet', data=tmp_path)
+    monkeypatch.setattr(it.runs, 'train', lambda net: pytest.fail('trained'))
     monkeypatch.setattr(rarefaction, 'real_side', lambda name: 500)
     with pytest.raises(FCNError, match='give an image of at least 5'):
-        rarefaction.run(study)
+        rarefaction.measure(it)
 
 
-def row(**changed):
-    """What `measured` gives where the paper is right."""
+def row(**changed: Any) -> dict[str, Any]:
+    """What `measure_case` yields where the paper is right."""
     seconds = dict(
         once=[1, 1, 1], shifted=[9, 9, 9], dilated=[3, 3, 3], batch=[4, 4, 4], upsampled=[2, 2, 2]
     )
@@ -89,23 +89,21 @@ def row(**changed):
     )
 
 
-def test_equalities_and_times_are_judged_by_the_rows():
-    assert list(rarefaction.said([row(), row()], {}).values()) == [True] * 3
-    assert list(rarefaction.said([row(), row(dilated=1e-4)], {}).values()) == [False, True, True]
-    assert list(rarefaction.said([row(), row(rounds=dict(shifted=[2, 3, 9]))], {}).values()) == [
-        True,
-        None,
-        True,
-    ]
-    assert list(rarefaction.said([row(rounds=dict(upsampled=[5, 5, 5]))], {}).values()) == [
-        True,
-        True,
-        False,
-    ]
-    assert 'another function' in rarefaction.function(
-        [row()]
-    ) and 'smoother in 1 of 2' in rarefaction.function([row(), row(bend=1.2)])
-    assert 'not always another function' in rarefaction.function([row(), row(upsampled=1e-6)])
+def test_equalities_and_times_are_judged_by_the_rows() -> None:
+    assert list(rarefaction.check_rows([row(), row()]).values()) == [True] * 3
+    for changed, verdicts in (
+        (row(dilated=1e-4), [False, True, True]),
+        (row(rounds=dict(shifted=[2, 3, 9])), [True, None, True]),
+        (row(rounds=dict(upsampled=[5, 5, 5])), [True, True, False]),
+    ):
+        assert list(rarefaction.check_rows([row(), changed]).values()) == verdicts
+
+
+def test_upsampling_is_described_by_the_rows() -> None:
+    assert 'is another function' in rarefaction.describe_upsampling([row()])
+    assert 'smoother in 1 of 2' in rarefaction.describe_upsampling([row(), row(bend=1.2)])
+    text = rarefaction.describe_upsampling([row(), row(upsampled=1e-6)])
+    assert 'not always another function' in text
 
 
 @pytest.mark.parametrize(
@@ -118,8 +116,15 @@ def test_equalities_and_times_are_judged_by_the_rows():
         (0.32, 10.6, 0.60, 20, 0, None),
     ],
 )  # ratios alike, as far as rounds tell
-def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms, noise, verdict):
-    def scored(iu, ms):
+def test_cost_and_improvement_are_weighed(
+    dense_iu: float,
+    dense_ms: float,
+    fused_iu: float,
+    fused_ms: float,
+    noise: float | None,
+    verdict: bool | None,
+) -> None:
+    def scored(iu: float, ms: float) -> dict[str, Any]:
         return dict(mean_iu=iu, rounds=[0.99e-3 * ms, 1e-3 * ms, 1.02e-3 * ms])
 
     maps = {
@@ -127,30 +132,26 @@ def test_cost_and_improvement_are_weighed(dense_iu, dense_ms, fused_iu, fused_ms
         'rarefied, stride 4': scored(dense_iu, dense_ms),
         'FCN-8s': scored(fused_iu, fused_ms),
     }
-    (found,) = rarefaction.trade(maps, noise).values()
+    (found,) = rarefaction.check_trade(maps, noise).values()
     assert found is verdict
 
 
-@pytest.mark.slow
-def test_the_smallest_form(tmp_path, monkeypatch):
+def test_the_smallest_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    study = Study(
-        EXPERIMENTS['rarefaction'], runs=tmp_path / 'runs', out=tmp_path / 'out', quick=True
-    )
-    rarefaction.run(study)
-    raw = json.loads((tmp_path / 'out' / 'rarefaction.json').read_text())['raw']
+    it = study('rarefaction', quick=True)
+    text = it.report(rarefaction.measure(it)).read_text()
+    raw = read_record(tmp_path / 'out' / 'rarefaction.json').raw
     (row,) = raw['rows']
-    assert (
-        row['factor'] == 2
-        and max(row['difference'][way] for way in ('dilated', 'batch')) < rarefaction.TOLERANCE
-    )
-    assert row['difference']['upsampled'] > 1000 * rarefaction.TOLERANCE and row['bend'] < 1
-    assert (
-        min(min(rounds) for rounds in row['rounds'].values()) > 0 and min(row['cells']['batch']) > 0
-    )
+    differences = row['difference']
+    assert row['factor'] == 2
+    assert max(differences['dilated'], differences['batch']) < rarefaction.TOLERANCE
+    assert differences['upsampled'] > 1000 * rarefaction.TOLERANCE and row['bend'] < 1
+    assert min(min(rounds) for rounds in row['rounds'].values()) > 0
+    assert min(row['cells']['batch']) > 0
     assert list(raw['maps'])[::4] == ['FCN-32s', 'FCN-8s'] and len(raw['maps']) == 5
     assert (tmp_path / 'out' / 'rarefaction-maps.png').is_file()
-    assert (
-        'Rarefied nets give what f² shifted runs give'
-        in (tmp_path / 'out' / 'rarefaction.md').read_text()
-    )
+    assert '| FCN-8s | 80 | ' in text and 'no verdicts' in text
+    claims = rarefaction.check_rows(raw['rows'])
+    assert next(iter(claims.values())) is True  # Rarefied nets give what shifted runs give.

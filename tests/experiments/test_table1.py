@@ -1,43 +1,44 @@
 """What Table 1 computes from the nets is the paper's."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from experiments.table1 import PAPER, depth, run_of, said, score_field
+from experiments.paper import TABLE1
+from experiments.table1 import check_claims, classifier_field, depth, run_of, time_order
 from fcn.nets import deploy_net, find
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', PAPER)
-def test_fields_and_depths_are_computed(name):
-    _, _, layers, _, field, stride = PAPER[name]
-    assert depth(deploy_net(find(name))) == layers
-    assert (score_field(name).size, score_field(name).stride) == (field, stride)
+@pytest.mark.parametrize('name', TABLE1)
+def test_fields_and_depths_are_computed(name: str) -> None:
+    paper, field = TABLE1[name], classifier_field(name)
+    assert depth(deploy_net(find(name))) == paper.layers
+    assert (field.size, field.stride) == (paper.field, paper.stride)
 
 
-@pytest.mark.slow
-def test_table1(quick):
+def test_table1(quick: Callable[..., dict[str, Any]]) -> None:
     found = quick('table1')['found']
     assert [values['field'] for values in found.values()] == [355, 404, 907, 246]
     assert all(values['stride'] == 32 and values['ms'] > 0 for values in found.values())
-    assert [name for name, values in found.items() if values['mean_iu'] is not None] == [
-        'mini-fcn32s'
-    ]
+    scored = [name for name, values in found.items() if values['mean_iu'] is not None]
+    assert scored == ['mini-fcn32s']
     assert [values['run'] for values in found.values()] == [None, None, None, 'mini-fcn32s']
 
 
 @pytest.mark.parametrize(
-    ('there', 'taken'),
+    ('finished', 'taken'),
     [
         (['voc-fcn32s', 'voc-fcn32s-cvpr'], 'voc-fcn32s-cvpr'),
         (['voc-fcn32s'], 'voc-fcn32s'),
         ([], None),
     ],
 )
-def test_the_run_of_the_tables_recipe_comes_first(there, taken):
+def test_the_run_of_the_tables_recipe_comes_first(finished: list[str], taken: str | None) -> None:
+    runs = {net: f'run of {net}' for net in finished}
     study = SimpleNamespace(
-        data='VOC2012', found=lambda net: f'run of {net}' if net in there else None
+        settings=SimpleNamespace(mini=False), runs=SimpleNamespace(finished=runs.get)
     )
     assert run_of(study, 'voc-fcn32s') == ((taken, f'run of {taken}') if taken else None)
 
@@ -51,20 +52,21 @@ def test_the_run_of_the_tables_recipe_comes_first(there, taken):
         ([0.5], None),
     ],
 )
-def test_the_order_of_times_is_undecided_where_trials_overlap(googlenet, order):
-    found = dict(
-        zip(
-            PAPER,
-            (
-                dict(layers=layers, millions=millions, field=field, stride=stride)
-                for _, _, layers, millions, field, stride in PAPER.values()
-            ),
-            strict=True,
+def test_the_order_of_times_is_undecided_where_trials_overlap(
+    googlenet: list[float], order: bool | None
+) -> None:
+    found = {
+        name: dict(
+            layers=paper.layers, millions=paper.millions, field=paper.field, stride=paper.stride
         )
-    )
+        for name, paper in TABLE1.items()
+    }
     seconds = {
         'voc-fcn-alexnet': [0.3, 0.3, 0.4, 0.4],
         'voc-fcn32s': [2.0] * 4,
         'voc-fcn-googlenet': googlenet,
     }
-    assert list(said(found, seconds).values()) == [True, order]
+    page = SimpleNamespace(raw=dict(found=found, time_order=time_order(seconds)))
+    assert list(check_claims(page).values()) == [True, order]
+    found['voc-fcn32s']['field'] += 1
+    assert list(check_claims(page).values()) == [False, order]

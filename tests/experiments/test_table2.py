@@ -1,49 +1,46 @@
-"""The stages of Table 2: what is said of them, and at their smallest."""
+"""The stages of Table 2: what is said about them, and at their smallest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from experiments import table2
+from experiments.paper import TABLE2
+from experiments.table2 import OTHERS, STAGES, check_iu
 
 
-def test_claims_are_computed_from_the_numbers():
-    paper = {kind: values[2] for kind, values in table2.PAPER.items()}
-    assert all(table2.said(paper).values()) and len(table2.said(paper)) == 4
+def test_claims_are_computed_from_the_numbers() -> None:
+    paper = {kind: values[2] for kind, values in TABLE2.items()}
+    assert all(check_iu(paper).values()) and len(check_iu(paper)) == 4
     other = paper | {'fcn8s': 70.0, 'fcn32s': 40.0, 'fcn-pool4': 50.0, 'fcn32s-lower-lr': 41.0}
-    assert list(table2.said(other).values()) == [False, True, False, True, True]
-    assert list(table2.said(other, noise=15.0).values()) == [None, None, None, True, True]
-    assert (
-        next(iter(table2.said({'fcn32s-fixed': 9.0, 'fcn32s': 9.0, 'fcn16s': 9.5}).values()))
-        is None
-    )
+    assert list(check_iu(other).values()) == [False, True, False, True, True]
+    assert list(check_iu(other, noise=15.0).values()) == [None, None, None, True, True]
+    equal = check_iu({'fcn32s-fixed': 9.0, 'fcn32s': 9.0, 'fcn16s': 9.5})
+    assert next(iter(equal.values())) is None
 
 
-@pytest.mark.slow
-def test_table2(quick):
+def test_table2(quick: Callable[..., dict[str, Any]]) -> None:
     values = quick('table2')['percent']
-    assert set(values) == {*table2.STAGES, *table2.OTHERS}
+    assert set(values) == {*STAGES, *OTHERS}
     assert all(50 < pixel <= 100 and 0 < iu < pixel for pixel, _, iu, _ in values.values())
     assert values['fcn8s'][0] > values['fcn32s'][0]
 
 
 @pytest.mark.slow
-def test_the_real_trunk_learns_real_images(quick, shared):
+def test_the_real_backbone_learns_real_images(
+    quick: Callable[..., dict[str, Any]], shared: Callable[[str], Path]
+) -> None:
     real = (
-        '--trunk',
-        'googlenet',
-        '--data',
-        shared('data/voc'),
-        '--weights',
-        shared('weights/bvlc_googlenet.caffemodel'),
+        *('--backbone', 'googlenet', '--data', shared('data/voc')),
+        *('--weights', shared('weights/bvlc_googlenet.caffemodel')),
     )
     values = quick('table2', *real, stem='table2-googlenet')['percent']
-    assert set(values) == set(table2.STAGES)
+    assert set(values) == set(STAGES)
     assert all(0 < pixel <= 100 for pixel, *_ in values.values())
 
 
-@pytest.mark.slow
-def test_figure4(quick):
-    found = quick('figure4')
-    assert (
-        list(found['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s']
-        and len(found['shown']) == 4
-    )
+def test_figure4(quick: Callable[..., dict[str, Any]]) -> None:
+    raw = quick('figure4')
+    assert list(raw['near_outlines']) == ['FCN-32s', 'FCN-16s', 'FCN-8s']
+    assert len(raw['shown']) == 4

@@ -49,7 +49,7 @@ def test_metrics_are_scikit_learns(labels):
 
 
 def test_classes_absent_from_the_truth_may_be_dropped():
-    """An absent class that is predicted costs the others their hits; the mean IU may leave it out."""
+    """An absent class that is predicted costs others their hits; the mean IU may leave it out."""
     matrix = np.array([[6, 0, 2], [0, 8, 0], [0, 0, 0]])
     assert metrics(matrix)['mean_iu'] == pytest.approx((6 / 8 + 1 + 0) / 3)
     dropped = metrics(matrix, drop_absent=True)

@@ -1,14 +1,17 @@
 """The demo from end to end, with a tenth of the data and of the iterations."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 
-@pytest.mark.slow
-def test_every_stage_is_trained_scored_and_drawn(tmp_path, command):
+def test_every_stage_is_trained_scored_and_drawn(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
     arguments = ['-m', 'miniature', '--quick']
     for folder in ('data', 'runs', 'out'):
         arguments += [f'--{folder}', tmp_path / folder]
@@ -39,6 +42,6 @@ def test_every_stage_is_trained_scored_and_drawn(tmp_path, command):
     assert again.stdout.splitlines()[:-1] == result.stdout.splitlines()[:-1]
 
 
-def snapshots(runs):
+def snapshots(runs: Path) -> dict[Path, int]:
     """The weights of all runs, with the times when they were written."""
     return {file: file.stat().st_mtime_ns for file in runs.rglob('*.caffemodel')}

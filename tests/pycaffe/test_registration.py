@@ -54,7 +54,7 @@ def script_of(proto, path, passes='net.forward(); net.backward()'):
 
 
 def lines_of(stderr):
-    """Return the log as (layer, type, pass, kernel, detail) tuples. Every line must be such a line."""
+    """Return the log as tuples (layer, type, pass, kernel, detail), one per line."""
     matches = [LINE.fullmatch(line) for line in stderr.splitlines()]
     assert all(matches), stderr
     return [match.group(1, 2, 3, 4, 5) for match in matches]

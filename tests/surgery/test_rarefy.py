@@ -173,7 +173,7 @@ def test_interlacing_undoes_the_removal_layer_by_layer() -> None:
     ('name', 'layers', 'side'),
     [
         ('mini-fcn32s', ['pool4', 'pool5'], 190),
-        pytest.param('voc-fcn-alexnet', ['pool5'], 240, marks=pytest.mark.slow),
+        ('voc-fcn-alexnet', ['pool5'], 240),
         pytest.param('voc-fcn32s', ['pool4', 'pool5'], 240, marks=pytest.mark.slow),
     ],
 )
