@@ -43,26 +43,9 @@ def _openblas_core() -> str | None:
 if 'OPENBLAS_CORETYPE' not in os.environ and (_core := _openblas_core()):
     os.environ['OPENBLAS_CORETYPE'] = _core
 
-<<<<<<< HEAD
 try:
     import caffe
     from caffe import _build, _fcn
-=======
-import numpy as np  # noqa: E402
-
-from fcn.errors import FCNError  # noqa: E402
-
-try:
-    import caffe
-except ModuleNotFoundError as error:
-    if error.name != 'caffe':
-        raise
-    raise FCNError(
-        'Caffe is not installed in this Python; install it with `pip install ./pycaffe` in a clone '
-        'of this repository, or run `make setup` there'
-    ) from None
-from caffe import _build  # noqa: E402
->>>>>>> 7bf93908b021214cadda32bdab8f1d23640db309
 
     if _build.CUDA:
         from caffe import _cuda
@@ -73,13 +56,10 @@ except ImportError as error:
         '(see README)'
     ) from error
 
-<<<<<<< HEAD
 import numpy as np  # noqa: E402  (its OpenBLAS reads the settings too)
 
 # Whether Caffe's own layers compute on the CPU, instead of ours over oneDNN.
-=======
-# Whether Caffe's own layers compute on the CPU, not ours over oneDNN.
->>>>>>> 7bf93908b021214cadda32bdab8f1d23640db309
+
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
 
 __all__ = [
