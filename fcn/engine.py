@@ -59,7 +59,6 @@ except ImportError as error:
 import numpy as np  # noqa: E402  (its OpenBLAS reads the settings too)
 
 # Whether Caffe's own layers compute on the CPU, instead of ours over oneDNN.
-
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
 
 __all__ = [

@@ -174,7 +174,6 @@ def test_backward_is_the_derivative_of_forward(case, where, tmp_path):
         )
 
 
-<<<<<<< HEAD
 def nets_of(config):
     """Return a configuration's nets: a classifier has no data set to learn from."""
     source = DATASETS[config.data].train
@@ -188,14 +187,6 @@ def test_every_layer_type_of_our_nets_is_here():
         for net in nets_of(config)
         for layer in net.to_proto().layer
     }
-=======
-def test_every_layer_kind_of_our_nets_is_here():
-    nets = [deploy_net(config) for config in NETS.values()]
-    for config in NETS.values():
-        if train := DATASETS[config.data].train:
-            nets.append(train_net(config, train))
-    used = {layer.type for net in nets for layer in net.to_proto().layer}
->>>>>>> 7bf93908b021214cadda32bdab8f1d23640db309
     assert used - OTHERS <= {kind for kind, _, _ in LAYERS.values()}
 
 
