@@ -150,8 +150,8 @@ def test_onednn_computes_what_no_product_suits(tmp_path, case):
 
 def test_large_images_are_computed_in_bands(tmp_path):
     """Those for which test_onednn compares bands with Caffe's own layers."""
-    param = {'convolution_param': dict(num_output=64, kernel_size=3, pad=1)}
-    lines = kernels(tmp_path, (12, 64, 203, 150), 'Convolution', param)
+    param = {'convolution_param': dict(num_output=32, kernel_size=3, pad=1)}
+    lines = kernels(tmp_path, (24, 32, 203, 150), 'Convolution', param)
     assert len(lines) == 3
     assert all(re.search(r'\d bands', detail) for _, detail in lines.values())
 
