@@ -6,8 +6,8 @@
 #   make image-test   builds the image and works in it
 #   make gpu-check    checks and measures the GPU path, where a GPU is
 # CUDA=1 with any of them builds the engine for the GPU as well, once; CUDA=0 goes back.
-# The virtual environment is of /usr/bin/python3, because the distribution's
-# Boost.Python is built for that one.
+# The virtual environment is one of /usr/bin/python3, because the distribution's Boost.Python is built
+# for that Python.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
