@@ -58,7 +58,7 @@ Result = dict[str, float]
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = Parser(__doc__)
+    parser = Parser(__doc__, prog='python -m benchmarks')
     parser.add_argument(
         '--rounds',
         type=integer(1, 1000),
@@ -211,8 +211,8 @@ def heading(
 `python -m benchmarks --rounds {rounds}` at commit {commit} on {time.strftime('%Y-%m-%d')}
 took {seconds:.0f} s in all; {processor()}, {THREADS} threads; PyTorch {torch};
 images of {SIDE}×{SIDE}, one a batch, fp32 but where it says bf16.
-Seconds are of one pass. Of {rounds} rounds in turns the minimum counts; the machine's load average
-was {loads[0]:.1f} to {loads[-1]:.1f}, of which these processes make 2.
+Seconds are of one pass, the minimum of {rounds} round{'' if rounds == 1 else 's'} in turns; the
+machine's load average was {loads[0]:.1f} to {loads[-1]:.1f}, of which these processes make 2.
 Memory is the process's largest from the first pass on, weights and libraries included. sgemm:
 {2 * rate / 1e9:.0f} GFLOP/s.
 The largest difference between PyTorch's scores and ours, as a share of the largest score: {same}.

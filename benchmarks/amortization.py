@@ -197,7 +197,7 @@ def report() -> str:
 {markdown_table(head, rows)}
 
 The paper names a ratio of over 5 for AlexNet. Patches go {BATCH} at once. Seconds are of one pass,
-the median of {ROUNDS} rounds, in turns.
+the median of {ROUNDS} round{'' if ROUNDS == 1 else 's'}, in turns.
 
 ## Waiting for data
 

@@ -8,7 +8,7 @@ from fcn.cli import integer, positive
 from fcn.commands import prepare, score, solve
 from fcn.commands import surgery as surgery_command
 from fcn.solvers import solver_prototxt
-from fcn.text import printable, shortened
+from fcn.text import SCRIPTS, command_line, printable, shortened
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,27 @@ def test_a_name_starts_no_line_of_its_own():
         and shortened('a' * 10**6 + 'b', 100) == 'a' * 50 + ' … ' + 'a' * 49 + 'b'
     )
     assert printable('a\nb\x1b[2J×–\udcff') == r'a\nb\x1b[2J×–\udcff'
+
+
+def test_messages_name_commands_as_the_user_starts_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for started, expected in (
+        ('solve.py', 'python solve.py'),
+        ('../fcn/prepare.py', 'python solve.py'),
+        ('fcn solve', 'fcn solve'),
+        ('/usr/bin/pytest', 'fcn solve'),
+        ('', 'fcn solve'),
+    ):
+        monkeypatch.setattr('sys.argv', [started])
+        assert command_line('solve') == expected
+    (tmp_path / 'solve.py').touch()  # such as one of the authors' folders has
+    assert command_line('solve') == 'fcn solve'
+    for name in SCRIPTS:
+        (tmp_path / f'{name}.py').touch()
+    assert command_line('solve') == 'python solve.py'
+    assert command_line('surgery') == 'fcn surgery'
+    monkeypatch.setattr('sys.argv', ['fcn score'])
+    assert command_line('solve') == 'fcn solve'
 
 
 def test_a_folder_of_any_name_stays_one_string_of_the_solver_file():

@@ -45,7 +45,7 @@ def test_the_result_is_of_the_run(trained, mini, tmp_path):
     result, start = trained
     assert (result.net, result.iteration, result.interrupted) == ('mini-fcn32s', 4, False)
     assert result.folder == tmp_path / 'api' / 'mini-fcn32s'
-    evaluation = fcn.evaluate(result.folder, mini, 'val', gpu=-1)
+    evaluation = fcn.evaluate(result.folder, mini, 'val', snapshot='newest', gpu=-1)
     assert evaluation.mean_iu == pytest.approx(result.metrics['mean_iu'])
     assert result.load(gpu=-1).name == 'mini-fcn32s'
     assert result.learning_curve()['val_iteration'] == [2, 4]

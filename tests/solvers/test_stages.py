@@ -79,12 +79,12 @@ def test_a_run_in_another_thread_leaves_signals_alone_and_can_be_stopped(
 
 
 def test_stages_start_from_one_another(mini: Path, tmp_path: Path) -> None:
-    def options(name: str) -> Options:
-        return Options(*sources(name, mini), max_iter=1, val_images=1, init_missing=True)
+    def options(name: str, init_missing: bool = True) -> Options:
+        return Options(*sources(name, mini), max_iter=1, val_images=1, init_missing=init_missing)
 
     names = ['mini-fcn16s', 'mini-fcn8s']
     with pytest.raises(RunError, match='mini-fcn32s'):
-        plan_stages(names, tmp_path, options)
+        plan_stages(names, tmp_path, lambda name: options(name, init_missing=False))
     started = trainer(tmp_path, mini, max_iter=1)
     started.train([])
     first, second = plan_stages(names, tmp_path, options)

@@ -244,8 +244,8 @@ def test_missing_parents_are_named_with_the_commands_that_make_them(
         starting_weights('nyud-fcn16s-color-hha', Path('runs'))
     commands = re.findall('`(.*?)`', str(caught.value))
     assert commands[:2] == [
-        'python prepare.py ilsvrc ilsvrc-vgg16',
-        'python solve.py nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-hha',
+        'fcn prepare ilsvrc ilsvrc-vgg16',
+        'fcn solve nyud-fcn32s-color nyud-fcn32s-hha nyud-fcn32s-color-hha',
     ]
     (tmp_path / 'weights').mkdir()
     for name in ('nyud-fcn32s-color-heavy', 'nyud-fcn32s-hha-heavy'):
