@@ -1,10 +1,9 @@
 """The PEP 517 backend of pycaffe: scikit-build-core, and what that cannot know.
 
 Before CMake runs, the toolchain is checked and Caffe's source is found. A wheel that was built is
-cached under a key over everything that shapes it: another set-up on the same machine copies it in
-seconds, where the build takes minutes (measured on two cores: 4 s against 80 s). There is no hook
-for the metadata alone: that of scikit-build-core asks for CMake, and an installer can take the
-metadata from the wheel.
+cached under a key over everything that shapes it, so that another set-up on the same machine copies
+it (measured on two cores: 4 s instead of 80 s). There is no hook for the metadata alone: that of
+scikit-build-core asks for CMake, and an installer can take the metadata from the wheel.
 """
 
 import functools
