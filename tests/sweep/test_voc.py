@@ -10,11 +10,12 @@ from fcn.nets import NETS
 from tests.sweep.steps import check_net
 
 ALL = [name for name, config in NETS.items() if config.data in ('ilsvrc', 'voc')]
-# FCN-8s of the paper in one stage, and the nets of another backbone, with both its recipes. Nets on
-# VGG-16 write gigabytes: of them the fast tests have this one.
+# FCN-8s of the paper in one stage, and nets of the other backbones, with both recipes. Nets on VGG-16
+# write gigabytes: of them the fast tests have this one.
 SHORT = (
     *('ilsvrc-vgg16', 'voc-fcn8s-atonce', 'ilsvrc-googlenet', 'voc-fcn-googlenet'),
     *('voc-fcn16s-googlenet', 'voc-fcn8s-googlenet', 'voc-fcn-googlenet-cvpr'),
+    *('ilsvrc-alexnet', 'voc-fcn-alexnet'),
 )
 
 
