@@ -17,15 +17,15 @@ from fcn.tiling import Tiling
 
 
 @pytest.mark.parametrize('name', ['mini-fcn8s', 'voc-fcn-googlenet', 'voc-fcn-alexnet'])
-def test_blobs_have_the_sizes_foretold(name):
+def test_blobs_have_the_sizes_predicted(name):
     net = net_of(deploy_net(find(name)))
     estimate = MemoryEstimate(net)
     height, width = 333, 500
     net.blobs['data'].reshape(1, 3, height, width)
     net.reshape()
-    foretold = estimate.elements(height, width)
+    predicted = estimate.elements(height, width)
     for blob in net.blobs:
-        assert foretold[blob] == pytest.approx(net.blobs[blob].count, rel=0.1), blob
+        assert predicted[blob] == pytest.approx(net.blobs[blob].count, rel=0.1), blob
 
 
 def test_what_is_held_at_once():

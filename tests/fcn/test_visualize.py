@@ -61,7 +61,7 @@ def test_a_grid_shows_every_column_in_its_place(tmp_path):
     assert 1500 < width < 1650  # five columns of 1.5 inches at 200 dots an inch
     assert (
         0.8 < (1.5 * 0.75 + 1.5 * 1.6) * 200 / height < 1
-    )  # beside the rows only titles and the legend
+    )  # besides the rows only titles and the legend
     palette = voc_palette()
     for column, colour in enumerate([(10, 200, 100), *palette[[1, 2, 3]]]):
         assert tuple(picture[200, (2 * column + 1) * width // 10]) == tuple(colour)
