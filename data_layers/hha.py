@@ -36,7 +36,7 @@ NYUD_CAMERA = Camera(518.8579, 519.4696, 325.5824, 253.7362)
 MIN_DEPTH, MAX_DEPTH = 0.001, 1000.0
 # Half sides of the windows that surfaces are fitted in: fine for the angle, coarse to find gravity.
 FINE, COARSE = 3, 10
-# Degrees within which a surface counts as level or upright, and how often gravity is estimated again.
+# Degrees within which a surface is level or upright, and how often gravity is estimated again.
 THRESHOLDS = (45, 5), (15, 5)
 MAX_BYTES_PER_PIXEL = 400  # that are held at once
 

@@ -1,6 +1,6 @@
 """The engine, as the library wants it: quiet, on its fastest kernels, on a chosen device.
 
-glog and OpenBLAS read their settings once, when caffe loads them. So every module of the library
+glog, OpenMP and OpenBLAS read their settings once, when caffe loads them. So every module of the library
 imports caffe from here:
 
     from fcn.engine import caffe
@@ -21,6 +21,9 @@ from fcn.errors import FCNError
 
 # Caffe's own log tells every layer of every net; ours tells the run.
 os.environ.setdefault('GLOG_minloglevel', '2')
+# OpenMP's threads sleep while they wait. By default they spin, and next to other work on the machine
+# small layers then take many times as long.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
 def _openblas_core() -> str | None:

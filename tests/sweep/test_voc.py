@@ -10,7 +10,7 @@ from fcn.nets import NETS
 from tests.sweep.steps import check_net
 
 ALL = [name for name, config in NETS.items() if config.data in ('ilsvrc', 'voc')]
-# FCN-8s of the paper in one stage, and nets of the other backbones, with both recipes. Nets on VGG-16
+# FCN-8s of the paper in one stage, and nets of other backbones, with both recipes. Nets on VGG-16
 # write gigabytes: of them the fast tests have this one.
 SHORT = (
     *('ilsvrc-vgg16', 'voc-fcn8s-atonce', 'ilsvrc-googlenet', 'voc-fcn-googlenet'),
