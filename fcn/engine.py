@@ -1,7 +1,7 @@
 """The engine, as the library wants it: quiet, on its fastest kernels, on a chosen device.
 
-glog, OpenMP and OpenBLAS read their settings once, when caffe loads them. So every module of the library
-imports caffe from here:
+glog, OpenMP and OpenBLAS read their settings once, when caffe loads them. So every module of the
+library imports caffe from here:
 
     from fcn.engine import caffe
 
@@ -21,8 +21,8 @@ from fcn.errors import FCNError
 
 # Caffe's own log tells every layer of every net; ours tells the run.
 os.environ.setdefault('GLOG_minloglevel', '2')
-# OpenMP's threads sleep while they wait. By default they spin, and next to other work on the machine
-# small layers then take many times as long.
+# OpenMP's threads sleep while they wait. By default they spin, and small layers then take many times
+# as long next to other work.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
