@@ -21,8 +21,8 @@ from fcn.errors import FCNError
 
 # Caffe's own log tells every layer of every net; ours tells the run.
 os.environ.setdefault('GLOG_minloglevel', '2')
-# OpenMP's threads sleep while they wait. By default they spin, and small layers then take many times
-# as long next to other work.
+# OpenMP's threads sleep while they wait. By default they spin, and small layers then take many
+# times as long next to other work.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
