@@ -1,6 +1,7 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
-#   make test    sets up, checks the code and runs the tests, as CI does (ten minutes on two cores)
+#   make test    sets up and runs the tests (ten minutes on two cores)
+#   make lint    checks style, format and types
 #   make test-all     runs the long tests as well, such as all nets of the table
 #   make bench   measures the engine against PyTorch on this CPU (a quarter of an hour)
 #   make image-test   builds the image and works in it
@@ -37,10 +38,10 @@ WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
   $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-test: lint
+test: setup
 	@$(PYTEST) -m 'not slow'
 
-test-all: lint
+test-all: setup
 	@$(PYTEST)
 
 bench: setup

@@ -178,7 +178,8 @@ def read_mat(
     # What is not a number becomes some number, and differs from it below.
     with np.errstate(invalid='ignore'):
         label = array.astype(np.int32)
-    if (label != array).any() or label.min(initial=0) < -1 or label.max(initial=0) > maximum:
+    is_label = (label == array) & (label >= -1) & (label <= maximum)
+    if not is_label.all():
         raise DataError(
             f'{path}: {what} holds values that are not labels of 0–{maximum}; fetch it again'
         )

@@ -40,7 +40,7 @@ def metrics(matrix: np.ndarray, drop_absent: bool = False) -> dict[str, float]:
         return dict.fromkeys(METRICS, np.nan)
     iou = class_iou(matrix)
     return {
-        'pixel_accuracy': float(hits.sum() / total),
+        'pixel_accuracy': float(hits.sum()) / float(total),
         'mean_accuracy': float((hits[present] / truth[present]).mean()),
         'mean_iu': float(np.nanmean(iou[present] if drop_absent else iou)),
         'frequency_weighted_iu': float((truth[present] * iou[present]).sum() / total),

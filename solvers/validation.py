@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
+
 from fcn.engine import caffe, release_activations
 from fcn.inference import close_layers, compared_blobs, evaluate
 from fcn.metrics import format_results, metrics, or_none
@@ -59,7 +61,7 @@ class Validation:
                 'every pixel is class %d. Early in training that is usual; if it stays, the '
                 'weights were not transplanted (see surgery.txt in the run folder), the labels are '
                 'wrong, or the learning rate is too low',
-                predicted.argmax(),
+                int(np.argmax(predicted)),
             )
         return results
 
