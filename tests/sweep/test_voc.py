@@ -11,7 +11,7 @@ from tests.sweep.steps import check_net
 
 ALL = [name for name, config in NETS.items() if config.data in ('ilsvrc', 'voc')]
 # FCN-8s of the paper in one stage, and nets of other backbones, with both recipes. Nets on VGG-16
-# write gigabytes: of them the fast tests have this one.
+# write gigabytes: the fast tests have this one of them.
 SHORT = (
     *('ilsvrc-vgg16', 'voc-fcn8s-atonce', 'ilsvrc-googlenet', 'voc-fcn-googlenet'),
     *('voc-fcn16s-googlenet', 'voc-fcn8s-googlenet', 'voc-fcn-googlenet-cvpr'),
