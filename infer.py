@@ -9,8 +9,7 @@ NAME_overlay.jpg, the labels over the image with a legend. A net with two kinds 
 labels draws NAME_geo.png and NAME_geo_overlay.jpg too.
 """
 
-from fcn.cli import run
-from fcn.commands.infer import main
+from fcn.cli import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('infer')

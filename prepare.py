@@ -7,8 +7,7 @@
 What is on the disk is left alone, and an interrupted download goes on where it stopped.
 """
 
-from fcn.cli import run
-from fcn.commands.prepare import main
+from fcn.cli import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('prepare')

@@ -9,8 +9,7 @@ With --out DIR the confusion matrix, the metrics and the predicted labels are ke
 Each data set is scored by its own custom: SIFT Flow leaves out classes that the truth lacks.
 """
 
-from fcn.cli import run
-from fcn.commands.score import main
+from fcn.cli import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('score')

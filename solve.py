@@ -7,8 +7,7 @@
 What is finished is skipped, and what was interrupted resumes from its last snapshot.
 """
 
-from fcn.cli import run
-from fcn.commands.solve import main
+from fcn.cli import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('solve')

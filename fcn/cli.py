@@ -231,4 +231,9 @@ def main() -> NoReturn:
         sys.exit(2)
     name = parser.parse_args(sys.argv[1:2]).command
     sys.argv[:2] = [f'fcn {name}']
+    run_command(name)
+
+
+def run_command(name: str) -> NoReturn:
+    """Run the command `name` of fcn.commands: without Caffe, that too is one line."""
     run(lambda: importlib.import_module(f'fcn.commands.{name}').main())

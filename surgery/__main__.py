@@ -1,7 +1,6 @@
 """Net surgery on files: `python -m surgery`, the same as `fcn surgery`."""
 
-from fcn.cli import run
-from fcn.commands.surgery import main
+from fcn.cli import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('surgery')
