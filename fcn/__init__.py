@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from fcn.errors import DataError, FCNError, RunError, SnapshotError, WeightsError
 
 if TYPE_CHECKING:
+    from fcn.engine import set_threads, threads
     from fcn.evaluation import Evaluation, evaluate
     from fcn.nets import NETS, NetConfig
     from fcn.segmenter import Segmentation, Segmenter, load
@@ -46,6 +47,8 @@ __all__ = [
     'evaluate',
     'load',
     'segment',
+    'set_threads',
+    'threads',
     'train',
 ]
 
@@ -53,6 +56,8 @@ __all__ = [
 _HOMES = {
     'NETS': ('fcn.nets', 'NETS'),
     'NetConfig': ('fcn.nets', 'NetConfig'),
+    'set_threads': ('fcn.engine', 'set_threads'),
+    'threads': ('fcn.engine', 'threads'),
     'Evaluation': ('fcn.evaluation', 'Evaluation'),
     'evaluate': ('fcn.evaluation', 'evaluate'),
     'Segmentation': ('fcn.segmenter', 'Segmentation'),

@@ -1,7 +1,7 @@
-"""The engine, as the library wants it: quiet, on its fastest kernels, on a chosen device.
+"""The engine, as the library wants it: quiet, on a chosen device, with a chosen number of threads.
 
-glog, OpenMP and OpenBLAS read their settings once, when caffe loads them. So every module of the
-library imports caffe from here:
+glog reads its settings once, when caffe loads it. So every module of the library imports caffe from
+here:
 
     from fcn.engine import caffe
 
@@ -9,11 +9,12 @@ FCN_VERBOSE=1 in the environment writes a line on stderr for each pass of each l
 has a choice of kernels for: the layer, the kernel, the time.
 """
 
+import contextlib
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +22,6 @@ from fcn.errors import FCNError
 
 # Caffe's own log tells every layer of every net; ours tells the run.
 os.environ.setdefault('GLOG_minloglevel', '2')
-# OpenMP's threads spin for some ten microseconds while they wait, then sleep. libgomp's own choice,
-# thirty times as long, makes small layers many times slower next to other work; not to spin at all
-# makes them slower on quiet cores (measured on two cores, FCN-GoogLeNet forward at 500×500: 0.14 s
-# quiet and 0.32 s next to two busy loops, against 0.14 and 1.9 s, and 0.16 s without spinning).
-if 'OMP_WAIT_POLICY' not in os.environ:
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
-
-
-def _openblas_core() -> str | None:
-    """Return the kernels that OpenBLAS should take, or None to let it choose.
-
-    On an AMD processor that is newer than itself, OpenBLAS falls back to AVX2 kernels even if the
-    processor has AVX-512, at half the speed (measured: Debian 12's 0.3.21 on Zen 5, 240 against
-    450 GFLOP/s on two cores).
-    """
-    try:
-        info = Path('/proc/cpuinfo').read_text()
-    except OSError:
-        return None
-    flags = set(next((line for line in info.splitlines() if line.startswith('flags')), '').split())
-    if 'AuthenticAMD' in info and {'avx512f', 'avx512bw', 'avx512dq', 'avx512vl'} <= flags:
-        return 'SkylakeX'
-    return None
-
-
-if 'OPENBLAS_CORETYPE' not in os.environ and (_core := _openblas_core()):
-    os.environ['OPENBLAS_CORETYPE'] = _core
-
 try:
     import caffe
     from caffe import _build, _fcn
@@ -62,7 +35,7 @@ except ImportError as error:
         '(see README)'
     ) from error
 
-import numpy as np  # noqa: E402  (its OpenBLAS reads the settings too)
+import numpy as np
 
 # Whether Caffe's own layers compute on the CPU, instead of ours over oneDNN.
 STOCK = os.environ.get('CAFFE_CPU') == 'stock'
@@ -75,6 +48,7 @@ __all__ = [
     'release_activations',
     'set_threads',
     'threads',
+    'threads_here',
     'versions',
 ]
 
@@ -124,17 +98,37 @@ def _no_gpu() -> str:
 
 
 def threads() -> int:
-    """Return how many threads the calling thread computes a net with, on the CPU."""
+    """Return how many threads a net computes with on the CPU.
+
+    By default these are OMP_NUM_THREADS of the environment, or as many as the affinity of the
+    process and the CPU time of its control groups grant.
+    """
     return _fcn.threads()
 
 
 def set_threads(count: int) -> None:
-    """Let the calling thread compute nets with `count` threads on the CPU.
+    """Let all nets compute with `count` threads on the CPU.
 
-    The layers on oneDNN keep this number for each thread that calls it. OpenBLAS keeps one for the
-    process, which is set as well. Raises ValueError unless `count` is positive.
+    Raises FCNError unless `count` is positive, and for more than one in a process that was forked
+    after a net had computed with several: OpenMP's threads did not come along.
     """
-    _fcn.set_threads(count)
+    try:
+        _fcn.set_threads(count)
+    except (RuntimeError, ValueError) as error:
+        raise FCNError(f'threads={count}: {error}') from error
+
+
+@contextlib.contextmanager
+def threads_here(count: int | None) -> Iterator[None]:
+    """Let the calling thread compute with `count` threads in the context; None changes nothing.
+
+    Caffe's own layers keep the number of the process.
+    """
+    _fcn.set_threads_here(count or 0)
+    try:
+        yield
+    finally:
+        _fcn.set_threads_here(0)
 
 
 def net_of(spec: Any, phase: int = caffe.TEST) -> caffe.Net:
@@ -189,6 +183,7 @@ def versions() -> dict[str, Any]:
         'cpu_layers': 'stock' if STOCK else 'oneDNN',
         'python': platform.python_version(),
         'numpy': np.__version__,
+        'threads': threads(),
         'openblas_core': os.environ.get('OPENBLAS_CORETYPE', 'its own choice'),
         **(_cuda_versions() if _build.CUDA else {}),
     }

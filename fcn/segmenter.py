@@ -1,8 +1,10 @@
 """A net ready to segment images: its weights, classes, colours and preprocessing in one object."""
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,7 +19,7 @@ from fcn.arrays import depth_array, rgb_array
 from fcn.data_layers import DATASETS
 from fcn.data_layers.images import label_image
 from fcn.data_layers.inputs import LogDepth
-from fcn.engine import choose_device
+from fcn.engine import choose_device, threads_here
 from fcn.errors import DataError, FCNError, RunError
 from fcn.inference import Images, forward, load_net, segment, softmax
 from fcn.memory import SHARE, free_memory
@@ -73,6 +75,21 @@ class Segmentation:
         return label_image(self.labels, self.colours)
 
 
+_segmenters: 'weakref.WeakSet[Segmenter]' = weakref.WeakSet()
+_loading = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Free the locks that other threads held, which did not come along."""
+    global _loading
+    _loading = threading.Lock()
+    for segmenter in _segmenters:
+        segmenter._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Segmenter:
     """Segments images with one net.
 
@@ -81,10 +98,13 @@ class Segmenter:
     one after another.
     """
 
-    def __init__(self, name: str, weights: Path, gpu: int | None = None) -> None:
+    def __init__(
+        self, name: str, weights: Path, gpu: int | None = None, threads: int | None = None
+    ) -> None:
         """Load net `name`, a name of fcn.NETS, with the weights of a caffemodel.
 
         `gpu` is a device's number, −1 for the CPU, or None for the first GPU if there is one.
+        `threads` is how many threads to compute with on the CPU, by default fcn.threads().
         Raises FCNError, or WeightsError if the weights are of another net.
         """
         self.name = name
@@ -94,8 +114,10 @@ class Segmenter:
         self.weights = Path(weights)
         self.device = choose_device(gpu)
         self._gpu = gpu
+        self._threads = threads
         self._net = load_net(deploy_net(self.config), str(weights))
         self._lock = threading.Lock()
+        _segmenters.add(self)
         self._estimate = MemoryEstimate(self._net, self.device)
         self._tiling = Tiling.of(self.config)
         self._free: float | None = None
@@ -207,7 +229,7 @@ class Segmenter:
     ) -> dict[str, np.ndarray]:
         """Compute arrays of the labels, whole or by tiles, one caller at a time."""
         height, width = next(iter(images.values())).shape[:2]
-        with self._lock:
+        with self._lock, threads_here(self._threads):
             choose_device(self._gpu)  # Caffe keeps the device for each thread.
             side = self._tile_side(height, width, tile)
             if side is None:
@@ -259,6 +281,7 @@ def load(
     *,
     snapshot: str | int | None = None,
     gpu: int | None = None,
+    threads: int | None = None,
     runs: str | Path = 'runs',
 ) -> Segmenter:
     """Load a net to segment images with.
@@ -268,14 +291,14 @@ def load(
     authors published if `prepare.py fcn-weights` fetched them. `snapshot` is that of the run to
     take: 'best', 'newest' or an iteration; by default the best that was validated, or the newest if
     none was. `gpu` is a device's number, −1 for the CPU; by default the first GPU is taken if there
-    is one. Raises FCNError, whose one line says what is missing and how to get it.
+    is one. `threads` is how many threads to compute with on the CPU, by default fcn.threads().
+    Raises FCNError, whose one line says what is missing and how to get it.
     """
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
-    return Segmenter(name, caffemodel, gpu)
+    return Segmenter(name, caffemodel, gpu, threads)
 
 
 _loaded: dict[tuple[str, str | None, int | None], Segmenter] = {}
-_loading = threading.Lock()
 
 
 def segment_image(

@@ -7,6 +7,7 @@
 #include "kernels.hpp"
 #include "layers.hpp"
 #include "log.hpp"
+#include "parallel.hpp"
 
 namespace fcn {
 
@@ -52,6 +53,7 @@ class OnednnConvolutionBase : public Base {
     }
     for (size_t i = 0; i < bottom.size(); ++i) {
       const PassTimer timer(this->layer_param_);
+      const ThreadsFor threads(work(shape(*bottom[i], *top[i])));
       const ChosenKernel kernel = kernel_of(*bottom[i], *top[i]);
       forward(kernel, *bottom[i], top[i]);
       timer.log("forward", [&] { return kernel.describe(forward_pass()); });
@@ -67,6 +69,7 @@ class OnednnConvolutionBase : public Base {
     }
     for (size_t i = 0; i < top.size(); ++i) {
       const PassTimer weights_timer(this->layer_param_);
+      const ThreadsFor threads(work(shape(*bottom[i], *top[i])));
       bias_backward(*top[i]);
       const ChosenKernel kernel = kernel_of(*bottom[i], *top[i]);
       if (this->param_propagate_down_[0]) {
@@ -83,6 +86,7 @@ class OnednnConvolutionBase : public Base {
   }
 
   // The passes of the layer. Those of a deconvolution are others of its convolution.
+  virtual Geometry shape(const Blob& bottom, const Blob& top) const = 0;
   virtual ChosenKernel kernel_of(const Blob& bottom, const Blob& top) const = 0;
   virtual Pass forward_pass() const = 0;
   virtual Pass backward_data_pass() const = 0;
@@ -105,6 +109,11 @@ class OnednnConvolutionBase : public Base {
             pad[1],       dilation[0],  dilation[1],  this->group_};
   }
 
+  static double work(const Geometry& g) {
+    const double floats = double(g.src_count()) + g.dst_count() + g.weight_count();
+    return nanoseconds_of_products(g.products()) + nanoseconds_of_floats(floats);
+  }
+
   const float* weights() const { return this->blobs_[0]->cpu_data(); }
   float* weights_diff() { return this->blobs_[0]->mutable_cpu_diff(); }
   const float* bias() const { return this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr; }
@@ -122,8 +131,11 @@ class OnednnConvolution : public OnednnConvolutionBase<caffe::ConvolutionLayer<f
   using OnednnConvolutionBase::OnednnConvolutionBase;
 
  protected:
+  Geometry shape(const Blob& bottom, const Blob& top) const override {
+    return geometry(bottom, top);
+  }
   ChosenKernel kernel_of(const Blob& bottom, const Blob& top) const override {
-    return kernel_for(geometry(bottom, top));
+    return kernel_for(shape(bottom, top));
   }
   Pass forward_pass() const override { return Pass::kForward; }
   Pass backward_data_pass() const override { return Pass::kBackwardData; }
@@ -145,8 +157,11 @@ class OnednnDeconvolution : public OnednnConvolutionBase<caffe::DeconvolutionLay
   using OnednnConvolutionBase::OnednnConvolutionBase;
 
  protected:
+  Geometry shape(const Blob& bottom, const Blob& top) const override {
+    return geometry(top, bottom);
+  }
   ChosenKernel kernel_of(const Blob& bottom, const Blob& top) const override {
-    return kernel_for(geometry(top, bottom), weights());
+    return kernel_for(shape(bottom, top), weights());
   }
   Pass forward_pass() const override { return Pass::kBackwardData; }
   Pass backward_data_pass() const override { return Pass::kForward; }

@@ -23,6 +23,7 @@ struct Geometry {
   size_t weight_count() const { return size_t(k) * (c / group) * kh * kw; }
   // The rows of the matrix that im2col would make from one group.
   size_t patch() const { return size_t(c / group) * kh * kw; }
+  double products() const { return double(dst_count()) * patch(); }
   bool pointwise() const { return kh == 1 && kw == 1 && sh == 1 && sw == 1 && ph == 0 && pw == 0; }
 };
 

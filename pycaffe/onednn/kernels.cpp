@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 
+#include "../context.hpp"
 #include "convolvers.hpp"
 
 namespace fcn {
@@ -76,9 +77,14 @@ Key key_of(const Geometry& g, const Kernel* kernel) {
 
 constexpr size_t kMaxCached = 512;  // each is a few kilobytes of code and descriptors
 
-struct Cached {
-  ChosenKernel kernel;
-  std::list<Key>::iterator use;
+// A context has one, because a convolver is not to be used by two threads at once.
+struct Cache {
+  struct Entry {
+    ChosenKernel kernel;
+    std::list<Key>::iterator use;
+  };
+  std::map<Key, Entry> entries;
+  std::list<Key> uses;  // the latest first
 };
 
 }  // namespace
@@ -89,21 +95,19 @@ std::string ChosenKernel::describe(Pass pass) const {
 }
 
 ChosenKernel kernel_for(const Geometry& shape, const float* deconvolution_weights) {
-  // One cache for each thread, because a convolver is not to be used by two at once.
-  thread_local std::map<Key, Cached> cache;
-  thread_local std::list<Key> uses;  // the latest first
+  auto& [entries, uses] = Context::current().get<Cache>();
   const Kernel* kernel = first_that_applies(kKernels, shape, deconvolution_weights);
   const Key key = key_of(shape, kernel);
-  const auto cached = cache.find(key);
-  if (cached != cache.end()) {
+  const auto cached = entries.find(key);
+  if (cached != entries.end()) {
     uses.splice(uses.begin(), uses, cached->second.use);
     return cached->second.kernel;
   }
   const ChosenKernel result = make(kernel, shape, deconvolution_weights);
   uses.push_front(key);
-  cache[key] = {result, uses.begin()};
+  entries[key] = {result, uses.begin()};
   if (uses.size() > kMaxCached) {
-    cache.erase(uses.back());
+    entries.erase(uses.back());
     uses.pop_back();
   }
   return result;

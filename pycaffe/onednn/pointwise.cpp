@@ -8,6 +8,7 @@
 
 #include "layers.hpp"
 #include "log.hpp"
+#include "parallel.hpp"
 
 namespace fcn {
 
@@ -26,6 +27,7 @@ class ReLU : public caffe::ReLULayer<float> {
     float* out = top[0]->mutable_cpu_data();
     const std::ptrdiff_t count = bottom[0]->count();
     const float slope = layer_param_.relu_param().negative_slope();
+    const ThreadsFor threads(nanoseconds_of_floats(count));
 #pragma omp parallel for simd schedule(static)
     for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = in[i] < 0 ? slope * in[i] : in[i];
     timer.log("forward", "parallel");
@@ -39,6 +41,7 @@ class ReLU : public caffe::ReLULayer<float> {
     float* out = bottom[0]->mutable_cpu_diff();
     const std::ptrdiff_t count = bottom[0]->count();
     const float slope = layer_param_.relu_param().negative_slope();
+    const ThreadsFor threads(nanoseconds_of_floats(count));
 #pragma omp parallel for simd schedule(static)
     for (std::ptrdiff_t i = 0; i < count; ++i) out[i] = data[i] > 0 ? in[i] : slope * in[i];
     timer.log("backward-data", "parallel");
@@ -124,6 +127,7 @@ class LRN : public caffe::LRNLayer<float> {
   template <typename Work>
   void for_each_block(Work work) const {
     const int plane = height_ * width_, blocks = (plane + kBlock - 1) / kBlock;
+    const ThreadsFor threads(size_ * nanoseconds_of_floats(double(num_) * channels_ * plane));
 #pragma omp parallel for collapse(2) schedule(static)
     for (int image = 0; image < num_; ++image) {
       for (int block = 0; block < blocks; ++block) {

@@ -9,12 +9,14 @@
 
 #include "layers.hpp"
 #include "log.hpp"
+#include "parallel.hpp"
 
 namespace fcn {
 
 namespace {
 
-using Blobs = std::vector<caffe::Blob<float>*>;
+using Blob = caffe::Blob<float>;
+using Blobs = std::vector<Blob*>;
 
 class Pooling : public caffe::PoolingLayer<float> {
  public:
@@ -72,6 +74,7 @@ class Pooling : public caffe::PoolingLayer<float> {
     const float* from = bottom[0]->cpu_data();
     float* to = top[0]->mutable_cpu_data();
     const int planes = bottom[0]->shape(0) * channels_;
+    const ThreadsFor threads(work(*bottom[0], *top[0]));
 #pragma omp parallel
     {
       std::vector<float> columns(width_);
@@ -90,6 +93,7 @@ class Pooling : public caffe::PoolingLayer<float> {
     const float *data = bottom[0]->cpu_data(), *top_diff = top[0]->cpu_diff();
     float* diff = bottom[0]->mutable_cpu_diff();
     const int planes = bottom[0]->shape(0) * channels_;
+    const ThreadsFor threads(work(*bottom[0], *top[0]));
 #pragma omp parallel for schedule(static)
     for (int plane = 0; plane < planes; ++plane) {
       const size_t offset = size_t(plane) * height_ * width_;
@@ -99,6 +103,11 @@ class Pooling : public caffe::PoolingLayer<float> {
         (this->*kernel.row_backward)(data + offset, in, y, diff + offset);
       }
     }
+  }
+
+  double work(const Blob& bottom, const Blob& top) const {
+    const double window = double(kernel_h_) * kernel_w_;
+    return nanoseconds_of_floats(bottom.count() + top.count() * window);
   }
 
   void by_caffe(const Kernel&, const Blobs& bottom, const Blobs& top) {

@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "../module.hpp"
+#include "../computation.hpp"
 
 namespace fcn {
 
 namespace {
 
-using Net = caffe::Net<float>;
 using Blob = caffe::Blob<float>;
 using Memory = boost::shared_ptr<caffe::SyncedMemory>;
 
@@ -34,8 +34,8 @@ struct Open : Blob {
   static int& capacity(Blob& blob) { return blob.*(&Open::capacity_); }
 };
 
-// Lends memory that no blob holds any more, the smallest that is large enough. All nets share one
-// pool: Caffe never deletes callbacks, so a pool for each net would stay for good.
+// Lends memory that no blob holds any more, the smallest that is large enough. All nets of a context
+// share one pool: Caffe never deletes callbacks, so a pool for each net would stay for good.
 class Pool {
  public:
   Memory lend(size_t size) {
@@ -141,8 +141,7 @@ class BlobManager {
   void lend(Blob* blob, Member member) {
     Memory& memory = member(*blob);
     memory.reset();
-    static Pool pool;
-    memory = pool.lend(bytes(*blob));
+    memory = Context::current().get<Pool>().lend(bytes(*blob));
     fit(blob);
   }
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "../context.hpp"
+
 namespace fcn {
 
 namespace {
@@ -32,7 +34,7 @@ struct Memory {
 }  // namespace
 
 std::vector<char*> workspace(const std::vector<size_t>& sizes) {
-  thread_local Memory memory;
+  Memory& memory = Context::current().get<Memory>();
   std::vector<size_t> offsets;
   size_t total = 0;
   for (size_t size : sizes) {

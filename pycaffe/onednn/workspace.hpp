@@ -1,4 +1,4 @@
-// Memory that all layers of a thread share, one layer after another.
+// Memory that all layers of a pass share, one layer after another.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,8 @@
 namespace fcn {
 
 // Returns regions of the requested sizes, in bytes, aligned to 64. Their contents are undefined and
-// last until the thread's next call. The memory grows and is never given back.
+// last until the next call of the same context (../context.hpp). The memory grows and is never
+// given back.
 std::vector<char*> workspace(const std::vector<size_t>& sizes);
 
 }  // namespace fcn

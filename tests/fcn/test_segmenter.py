@@ -1,6 +1,8 @@
 """A Segmenter takes images as users have them and gives what the net computes, from any thread."""
 
+import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -159,6 +161,40 @@ def test_many_threads_get_what_one_gets(seg):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(all(results) for results in pool.map(work, range(8)))
+
+
+def test_a_fork_segments_while_another_thread_does(seg):
+    image = noise(300, 300)
+    expected = seg(image).labels
+    thread = threading.Thread(target=lambda: [seg(image) for _ in range(10)])
+    thread.start()
+    while not seg._lock.locked():
+        time.sleep(0.001)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if np.array_equal(seg(image).labels, expected) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
+
+
+@pytest.mark.parametrize('threads', [1, 3])
+def test_a_segmenter_has_a_number_of_threads(drawn_weights, threads):
+    own = fcn.load(NET, weights=drawn_weights(NET), gpu=-1, threads=threads)
+    before = fcn.threads()
+
+    def woken() -> int:
+        """Return how many threads the first image wakes, in a thread that computed nothing yet."""
+        idle = len(os.listdir('/proc/self/task'))
+        own(noise(400, 400))
+        return len(os.listdir('/proc/self/task')) - idle
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(woken).result() == threads - 1
+    assert fcn.threads() == before
 
 
 def test_several_inputs_and_two_kinds_of_labels(drawn_weights):
