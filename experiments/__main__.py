@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fcn.cli import Parser, folder_for_caffe, integer, run
-from fcn.engine import choose_device
+from fcn.cli import Parser, add_device_options, folder_for_caffe, integer, run
+from fcn.engine import choose_device, set_threads
 from fcn.errors import FCNError
 
 from . import EXPERIMENTS, pages, study
@@ -70,12 +70,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='DIR',
         help='where results go (default: results; with --quick out/experiments)',
     )
-    add(
-        '--gpu',
-        type=integer(-1),
-        metavar='ID',
-        help='device; −1 is the CPU (default: the first GPU if there is one)',
-    )
+    add_device_options(parser)
     args = parser.parse_args(arguments)
     if args.train_data and not args.data:
         parser.error('--train-data goes with --data')
@@ -116,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(*pages.rewrite(args.out, name), sep='\n')
         return 0
     device, failed = choose_device(args.gpu), []
+    if args.threads:
+        set_threads(args.threads)
     for name in args.names:
         try:
             print(study.run(settings_of(name, args, device)).read_text())

@@ -19,6 +19,7 @@ from fcn.errors import FCNError, FCNErrors
 from fcn.text import printable, shortened
 
 INT32 = 2**31 - 1  # the largest number in Caffe's solver files
+MAX_THREADS = 4096
 OUT_OF_MEMORY = 'there is not enough memory; end other programs, or take smaller images'
 
 
@@ -158,21 +159,37 @@ def folder_for_caffe(text: str) -> Path:
 
 
 def add_net_options(parser: argparse.ArgumentParser, weights: str, several: bool = False) -> None:
-    """Add --weights, described by `weights`, --gpu and --runs to an argparse parser."""
+    """Add --weights, described by `weights`, --gpu, --threads and --runs to an argparse parser."""
     add = parser.add_argument
     add('--weights', metavar='FILE', help=weights, action='append' if several else 'store')
-    add(
-        '--gpu',
-        type=integer(-1),
-        metavar='ID',
-        help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)',
-    )
+    add_device_options(parser)
     add(
         '--runs',
         type=folder_for_caffe,
         default=Path('runs'),
         metavar='DIR',
         help='where run folders lie (default: runs)',
+    )
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add --gpu and --threads to an argparse parser."""
+    parser.add_argument(
+        '--gpu',
+        type=integer(-1),
+        metavar='ID',
+        help='device; −1 is the CPU (default: the first GPU if the engine has CUDA, else the CPU)',
+    )
+    add_threads_option(parser)
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    """Add --threads to an argparse parser."""
+    parser.add_argument(
+        '--threads',
+        type=integer(1, MAX_THREADS),
+        metavar='N',
+        help='threads on the CPU (default: OMP_NUM_THREADS, or as many as are granted)',
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import fcn
 from experiments.paper import TABLE2
-from fcn.cli import Parser, bar, run
+from fcn.cli import Parser, add_threads_option, bar, run
 from fcn.data_layers import DATASETS, Mini, evenly_spread
 from fcn.metrics import METRICS
 from fcn.nets import find
@@ -64,6 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='a tenth of the data and of the iterations, to try the code',
     )
+    add_threads_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -126,6 +127,8 @@ def draw(out: Path, dataset: Mini, results: Mapping[str, TrainingResult]) -> lis
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
+    if args.threads:
+        fcn.set_threads(args.threads)
     began = time.monotonic()
     images = (80, 40) if args.quick else (800, 200)
     generate(args.data, *images, objects=400 if args.quick else 4000)

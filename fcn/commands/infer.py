@@ -245,7 +245,14 @@ def write(job: Job, result: Segmentation, probabilities: str | None) -> dict[str
 def main(arguments: list[str] | None = None) -> None:
     began = time.monotonic()
     args = parse(arguments)
-    segmenter = load(args.net, args.weights, snapshot=args.snapshot, gpu=args.gpu, runs=args.runs)
+    segmenter = load(
+        args.net,
+        args.weights,
+        snapshot=args.snapshot,
+        gpu=args.gpu,
+        threads=args.threads,
+        runs=args.runs,
+    )
     others = segmenter.inputs[1:]
     for name in COMPANIONS:
         if getattr(args, name) and name not in others:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
 from fcn.data_layers import DATASETS
-from fcn.engine import choose_device
+from fcn.engine import choose_device, set_threads
 from fcn.errors import RunError
 from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, write_labels
 from fcn.io import write_text
@@ -108,6 +108,8 @@ def report(evaluation: Evaluation) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
+    if args.threads:
+        set_threads(args.threads)
     if args.submit:
         print(printable(submit(args)))
         return

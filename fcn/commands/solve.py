@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fcn.cli import Parser, add_net_options, add_snapshot_option, integer, number, positive
 from fcn.data_layers.augment import MAX_JITTER
-from fcn.engine import choose_device
+from fcn.engine import choose_device, set_threads
 from fcn.metrics import format_results
 from fcn.progress import TrainingBar
 from fcn.solvers import Options, plan_stages, sources, unused_folder
@@ -152,6 +152,8 @@ def given_options(args: argparse.Namespace) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     device = choose_device(args.gpu)
+    if args.threads:
+        set_threads(args.threads)
     stages = plan_stages(
         args.nets,
         args.runs,
