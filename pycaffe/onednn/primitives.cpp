@@ -7,6 +7,7 @@
 
 #include "band.hpp"
 #include "convolvers.hpp"
+#include "parallel.hpp"
 #include "workspace.hpp"
 
 namespace fcn {
@@ -29,6 +30,7 @@ class Reorder {
       ops.append_sum(1.f);
       attr.set_post_ops(ops);
     }
+    const ThreadsFor threads(work());
     copy_ = dnnl::reorder(dnnl::reorder::primitive_desc(cpu(), from, cpu(), to, attr));
   }
 
@@ -58,7 +60,11 @@ class Reorder {
   }
 
  private:
+  // oneDNN plans for the threads there are when it makes a primitive.
+  double work() const { return nanoseconds_of_floats(to_.get_size() / sizeof(float)); }
+
   void run(memory& from, memory& to) const {
+    const ThreadsFor threads(work());
     copy_.execute(stream(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
   }
 
