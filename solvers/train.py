@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from fcn import surgery
 from fcn.data_layers import DATASETS, Source
-from fcn.engine import caffe, release_activations, versions
+from fcn.engine import caffe, release_activations, threads, versions
 from fcn.errors import DivergedError, FCNError
 from fcn.inference import close_layers
 from fcn.io import write_text
@@ -213,6 +213,17 @@ class Trainer:
         Raises FCNError if the list of images has changed.
         """
         manifest = self.run.restore(solver)
+        before = manifest.get('versions', {}).get('threads', threads())
+        if self.options.device == 'cpu' and before != threads():
+            logger.warning(
+                '%s: iteration %d was reached with threads=%d and training goes on with %d: the '
+                'results are equal up to rounding; give --threads %d for the same bits',
+                self.run.folder,
+                solver.iter,
+                before,
+                threads(),
+                before,
+            )
         if manifest.get('data', {}).get('list', data['list']) != data['list']:
             raise FCNError(
                 f'{self.train_source.root}: the list {self.train_source.split} is not what it was '

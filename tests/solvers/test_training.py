@@ -20,6 +20,7 @@ from google.protobuf import text_format
 from small_runs import assert_equal_weights, trainer, weights_of_run
 from support import ROOT
 
+from fcn import engine
 from fcn.errors import DivergedError, FCNError, RunError
 from fcn.prototxts import write_prototxts
 from fcn.solvers import Run, solver_prototxt, starting_weights, validation
@@ -114,6 +115,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(mini: Path, tmp_path: Path) -
         == 4
     )
     assert_equal_weights(whole, parts)
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(
+    mini: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = engine.threads()
+    try:
+        for stop, threads in ((1, 1), (2, 1), (3, 2)):
+            caplog.clear()
+            engine.set_threads(threads)
+            trainer(tmp_path, mini, max_iter=stop).train([])
+            told = [record for record in caplog.records if '--threads 1' in record.getMessage()]
+            assert len(told) == (threads == 2)
+    finally:
+        engine.set_threads(before)
 
 
 def test_a_run_may_be_moved(mini: Path, tmp_path: Path) -> None:
