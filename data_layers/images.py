@@ -129,13 +129,21 @@ def check_label(label: np.ndarray, shape: tuple[int, ...], classes: int, path: s
             f'{path}: the label is {label.shape[1]}×{label.shape[0]}, '
             f'its image {shape[1]}×{shape[0]}; they must be equal'
         )
-    present = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+    present = np.flatnonzero(count_values(label))
     wrong = [int(value) for value in present if value >= classes and value != VOID]
     if wrong:
         raise DataError(
             f'{path}: label values {wrong[:5]} are outside 0–{classes - 1} and {VOID} (void); '
             f'renumber them, or mark pixels of no class as {VOID}'
         )
+
+
+def count_values(label: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs in an H×W uint8 label: 256 whole numbers."""
+    counts = np.zeros(256, np.int64)
+    for top in range(0, len(label), BAND):
+        counts += np.bincount(label[top : top + BAND].ravel(), minlength=256)
+    return counts
 
 
 def to_indices(image: np.ndarray, path: str | Path = '') -> np.ndarray:

@@ -78,7 +78,8 @@ class LogDepth(NamedTuple):
 
 
 def _blob(image: np.ndarray, mean: tuple[float, ...], scale: float) -> np.ndarray:
-    blob = image.astype(np.float32)
-    blob -= np.asarray(mean, np.float32)
+    blob = np.empty((image.shape[2], *image.shape[:2]), np.float32)
+    blob[...] = image.transpose(2, 0, 1)
+    blob -= np.asarray(mean, np.float32)[:, np.newaxis, np.newaxis]
     blob *= np.float32(scale)
-    return np.ascontiguousarray(blob.transpose(2, 0, 1))
+    return blob

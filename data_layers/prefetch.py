@@ -64,7 +64,7 @@ def batches(
         name = dataset.names[index]
         rng = np.random.default_rng([seed, epoch, index])
         blobs = augment(dataset.example(name, rng), dataset.labels, rng, mirror, jitter)
-        example = [blobs[top] for top in dataset.tops]
+        example = [blobs.pop(top) for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
             raise DataError(
                 f'{dataset.root}: {name} is {example[0].shape}, but the example before it '
@@ -73,8 +73,15 @@ def batches(
             )
         examples.append(example)
         if len(examples) == batch:
-            yield tuple(np.stack(arrays) for arrays in zip(*examples, strict=True))
-            examples = []
+            stacked = [tuple(map(_stack, zip(*examples, strict=True)))]
+            # While the next example is read, no array of this one is kept here.
+            del example, examples[:]
+            yield stacked.pop()
+
+
+def _stack(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return arrays along a new first axis; a single one without a copy."""
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
 
 
 class Prefetcher:
@@ -144,9 +151,11 @@ def main(text: str) -> None:
 def _write_examples(spec: Mapping[str, Any], out: BinaryIO) -> None:
     try:
         for arrays in _read(spec):
-            _write_line(out, {'shapes': [array.shape for array in arrays]})
-            for array in arrays:
-                out.write(np.ascontiguousarray(array, np.float32).data)
+            waiting = list(arrays)
+            del arrays  # Each is given back once it is written.
+            _write_line(out, {'shapes': [array.shape for array in waiting]})
+            while waiting:
+                out.write(np.ascontiguousarray(waiting.pop(0), np.float32).data)
             out.flush()
     except BrokenPipeError:
         raise

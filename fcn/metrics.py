@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+PART = 1 << 20  # pixels at once: the integers of a large image would be half a gigabyte
 METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iu', 'frequency_weighted_iu')
 
 
@@ -13,10 +14,14 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
     `truth` and `prediction` are integer arrays of one shape. Pixels whose truth is no class (255,
     void) do not count.
     """
-    truth = truth.ravel().astype(np.int64)
-    known = (truth >= 0) & (truth < classes)
-    cells = truth[known] * classes + prediction.ravel()[known]
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    matrix = np.zeros(classes * classes, np.int64)
+    truth, prediction = truth.ravel(), prediction.ravel()
+    for start in range(0, truth.size, PART):
+        true = truth[start : start + PART].astype(np.int64)
+        known = (true >= 0) & (true < classes)
+        cells = true[known] * classes + prediction[start : start + PART][known]
+        matrix += np.bincount(cells, minlength=classes * classes)
+    return matrix.reshape(classes, classes)
 
 
 def class_iou(matrix: np.ndarray) -> np.ndarray:
