@@ -16,14 +16,13 @@ import numpy as np
 from fcn.data_layers import Source
 from fcn.engine import caffe, net_of, release_activations
 from fcn.errors import FCNError
-from fcn.nets import deploy_net, find, train_net
+from fcn.nets import deploy_net, find, train_net, train_net_with_inputs
 from fcn.nets.receptive_field import receptive_fields
 from fcn.surgery import convolutionalize, start
 from fcn.text import markdown_table
 from miniature.generate import generate
 
 from .clock import in_turns, seconds_of
-from .material import trainable
 
 if TYPE_CHECKING:  # The engine comes first.
     from caffe.proto.caffe_pb2 import NetParameter
@@ -67,7 +66,7 @@ def grid_against_patches(
     config = find(name)
     classifier = deploy_net(config).to_proto()
     field = side_of_input(classifier)
-    spec = trainable(config, field) if backward else classifier
+    spec = train_net_with_inputs(config, field) if backward else classifier
     whole_spec = convolutionalize(net_of(spec, caffe.TRAIN if backward else caffe.TEST), spec)
     patches = _net(spec, (BATCH, 3, field, field), backward)
     whole = _net(whole_spec, (1, 3, image_side, image_side), backward)

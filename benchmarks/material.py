@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from google.protobuf.json_format import MessageToDict
 
-from fcn.data_layers import DATASETS, Source
 from fcn.engine import caffe
-from fcn.nets import NetConfig, deploy_net, find, train_net
+from fcn.nets import NetConfig, deploy_net, find, train_net_with_inputs
 from fcn.nets.window import window_of
 from fcn.surgery import gaussian, interp, save
 
@@ -34,23 +33,6 @@ def deployable(config: NetConfig, side: int) -> 'NetParameter':
     return spec
 
 
-def trainable(config: NetConfig, side: int) -> 'NetParameter':
-    """Return the net to train, with inputs to fill in place of its data layer.
-
-    Images are 1×C×side×side and labels 1×1×side×side, or 1×1 for a classifier.
-    """
-    spec = train_net(config, Source('', '', '')).to_proto()
-    data, inputs = spec.layer[0], DATASETS[config.data].inputs
-    assert data.type == 'Python'
-    data.type = 'Input'
-    data.ClearField('python_param')
-    for name in config.input_blobs:
-        data.input_param.shape.add(dim=[1, inputs[name].channels, side, side])
-    for _ in config.classes:
-        data.input_param.shape.add(dim=[1, 1] if config.is_classifier else [1, 1, side, side])
-    return spec
-
-
 def layers_of(spec: 'NetParameter') -> list[dict[str, Any]]:
     """Return the layers of a net as plain dictionaries, as benchmarks.run_torch reads them.
 
@@ -71,7 +53,10 @@ def prepare(name: str, folder: Path) -> int:
     arithmetic is that of learned ones.
     """
     config = find(name)
-    for phase, spec in (('deploy', deployable(config, SIDE)), ('train', trainable(config, SIDE))):
+    for phase, spec in (
+        ('deploy', deployable(config, SIDE)),
+        ('train', train_net_with_inputs(config, SIDE)),
+    ):
         (folder / f'{phase}.prototxt').write_text(str(spec))
         (folder / f'{phase}.json').write_text(json.dumps(layers_of(spec)))
     (folder / 'solver.prototxt').write_text(SOLVER.format(net=folder / 'train.prototxt'))

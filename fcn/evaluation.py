@@ -1,7 +1,10 @@
 """Scores a net, or label images made elsewhere, by the four metrics of section 5."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,10 @@ from fcn.memory_estimate import check_memory
 from fcn.metrics import class_iou, confusion, format_metrics, metrics, or_none
 from fcn.nets import NetConfig, deploy_net, find, train_net
 from fcn.runs import weights_of_net
+from fcn.tiled_evaluation import TiledEvaluation
+from fcn.tiling import Tiling, by_tiles
+
+log = logging.getLogger('fcn')
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -103,7 +110,8 @@ def evaluate(
 
     `net`, `weights` and `snapshot` are those of `fcn.load`. `data` is the folder of the images and
     `split` the list of them, by default the data set's own; `images` scores so many of them, evenly
-    spread. Labels are written to the folder `out`, if it is given. `progress` wraps the iteration.
+    spread. If the largest does not fit in memory, all go by tiles. Labels are written to the folder
+    `out`, if it is given. `progress` wraps the iteration.
     Raises FCNError, or DataError for images or labels that cannot be used.
     """
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
@@ -113,8 +121,7 @@ def evaluate(
     dataset = source.open()
     if out is not None:
         _check_out(out, dataset, names)
-    check_memory(name, config, source, device=choose_device(gpu))
-    scored = load_net(train_net(config, source), str(caffemodel))
+    tiles = check_memory(name, config, source, device=choose_device(gpu))
     kept = iter(names)
 
     def keep(predicted: dict[str, np.ndarray]) -> None:
@@ -125,10 +132,18 @@ def evaluate(
             colours = DATASETS[config.data].colours_of(label)
             save_label(labels[0], out / f'{example}{suffix}.png', colours)
 
-    try:
-        matrices, _ = inference.evaluate(scored, len(names), progress, keep if out else None)
-    finally:
-        inference.close_layers(scored)
+    each = keep if out else None
+    if tiles:
+        log.info('%s', tiles.why)
+        deployed = load_net(deploy_net(config), str(caffemodel))
+        with closing(TiledEvaluation(deployed, config, source, tiles.side)) as tiled:
+            matrices, _ = tiled.evaluate(len(names), progress, each)
+    else:
+        scored = load_net(train_net(config, source), str(caffemodel))
+        try:
+            matrices, _ = inference.evaluate(scored, len(names), progress, each)
+        finally:
+            inference.close_layers(scored)
     return evaluation_of(matrices, config.classes, len(names), DATASETS[config.data].drop_absent)
 
 
@@ -217,10 +232,12 @@ def write_labels(
     root: Path,
     year: int,
     progress: Progress = iter,
+    side: int | None = None,
 ) -> Path:
     """Write the labels of a net for the images of `source` as PASCAL's server takes them.
 
     They go into results/VOC{year}/Segmentation/comp6_{split}_cls under `root`, which is returned.
+    Images are segmented by tiles of at most side×side, or whole.
     """
     dataset = source.open()
     folder = root / 'results' / f'VOC{year}' / 'Segmentation' / f'comp6_{source.split}_cls'
@@ -228,7 +245,9 @@ def write_labels(
     folder.mkdir(parents=True, exist_ok=True)
     (top,), (label,) = config.input_blobs, config.classes
     names = evenly_spread(dataset.names, dict(source.options).get('limit'))
+    compute, tiling = partial(inference.segment, net, config), Tiling.of(config)
     for name in progress(names):
-        labels = inference.segment(net, config, {top: dataset.image(name)})[label]
-        save_label(labels, folder / f'{name}.png')
+        images = {top: dataset.image(name)}
+        labels = by_tiles(compute, tiling, images, side) if side else compute(images)
+        save_label(labels[label], folder / f'{name}.png')
     return folder

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from fcn.metrics import confusion
 from fcn.nets import NetConfig
 from fcn.surgery import transplant
 from fcn.text import few
+
+BAND = 64  # rows at once: what all of a large image needs in between would be as large
 
 log = logging.getLogger('fcn')
 
@@ -68,19 +71,26 @@ def predict(scores: np.ndarray) -> np.ndarray:
     The first of equal scores wins, as in argmax, but passes over each class's contiguous plane are
     faster than argmax across the planes. Raises WeightsError for scores that are not finite.
     """
-    best = scores.max(1)
-    check_scores(best)
-    labels = np.zeros(best.shape, np.uint8)
-    for index in range(scores.shape[1] - 1, -1, -1):
-        np.putmask(labels, scores[:, index] == best, index)
+    if scores.ndim == 2:
+        return predict(scores[..., np.newaxis])[..., 0]
+    labels = np.zeros((len(scores), *scores.shape[2:]), np.uint8)
+    for start in range(0, scores.shape[2], BAND):
+        part, into = scores[:, :, start : start + BAND], labels[:, start : start + BAND]
+        best = part.max(1)
+        check_scores(best)
+        for index in range(scores.shape[1] - 1, -1, -1):
+            np.putmask(into, part[:, index] == best, index)
     return labels
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Return the probabilities of scores, C×… float32, along axis 0."""
-    check_scores(scores.max(0))
-    exponentials = np.exp(scores - scores.max(0))
-    return exponentials / exponentials.sum(0)
+    best = scores.max(0)
+    check_scores(best)
+    result = scores - best
+    np.exp(result, out=result)
+    result /= result.sum(0)
+    return result
 
 
 def loss_names(net: 'caffe.Net') -> list[str]:
@@ -102,17 +112,31 @@ def forward(net: 'caffe.Net', config: NetConfig, images: Images) -> dict[str, np
     """
     inputs = DATASETS[config.data].inputs
     for name, top in config.input_blobs.items():
-        blob = inputs[name].blob(images[name])
-        net.blobs[top].reshape(1, *blob.shape)
-        net.blobs[top].data[0] = blob
+        feed(net, top, inputs[name].blob(images[name]))
     net.forward()
     return {label: net.blobs[blob].data[0] for label, blob in config.score_blobs.items()}
+
+
+def feed(net: 'caffe.Net', top: str, blob: np.ndarray) -> None:
+    """Put C×H×W float32 into the input `top` of a deploy net."""
+    net.blobs[top].reshape(1, *blob.shape)
+    net.blobs[top].data[0] = blob
 
 
 def segment(net: 'caffe.Net', config: NetConfig, images: Images) -> dict[str, np.ndarray]:
     """Return the classes of each label, H×W uint8, of an image by a deploy net, as `forward`."""
     scored = forward(net, config, images)
     return {label: predict(scores[np.newaxis])[0] for label, scores in scored.items()}
+
+
+class Scored(NamedTuple):
+    """What a forward pass says of each label: the classes predicted, N×H×W uint8, the true ones,
+    N×1×H×W, and how many classes there are; and its loss."""
+
+    predicted: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray]
+    classes: dict[str, int]
+    loss: float
 
 
 def evaluate(
@@ -126,18 +150,37 @@ def evaluate(
     `net` is a net whose losses compare scores with labels. `progress` wraps the iteration, and
     `each` is called with {label: predicted classes}, N×H×W uint8.
     """
-    heads = [net.bottom_names[name] for name in loss_names(net)]
+    names = loss_names(net)
+    heads = {label: net.blobs[scores] for scores, label in map(net.bottom_names.get, names)}
+
+    def score() -> Scored:
+        net.forward()
+        return Scored(
+            {label: predict(scores.data) for label, scores in heads.items()},
+            {label: net.blobs[label].data for label in heads},
+            {label: scores.shape[1] for label, scores in heads.items()},
+            sum(float(net.blobs[name].data) for name in names),
+        )
+
+    return count_up(score, count, progress, each)
+
+
+def count_up(
+    score: Callable[[], Scored],
+    count: int,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+    each: Callable[[dict[str, np.ndarray]], None] | None,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Return what `evaluate` does, of `count` calls of `score`."""
     matrices: dict[str, np.ndarray] = {}
     loss = 0.0
     for _ in progress(range(count)):
-        net.forward()
-        predicted = {}
-        for scores, label in heads:
-            predicted[label] = predict(net.blobs[scores].data)
-            classes = net.blobs[scores].shape[1]
-            matrix = confusion(net.blobs[label].data, predicted[label], classes)
+        scored = score()
+        for label, predicted in scored.predicted.items():
+            matrix = confusion(scored.truth[label], predicted, scored.classes[label])
             matrices[label] = matrices.get(label, 0) + matrix
-        loss += sum(float(net.blobs[name].data) for name in loss_names(net))
+        loss += scored.loss
         if each:
-            each(predicted)
+            each(scored.predicted)
+        del scored  # before the next one is computed
     return matrices, loss / count

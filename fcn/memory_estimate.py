@@ -4,37 +4,76 @@ Caffe aborts the process where a blob has 2³¹ elements, and the kernel ends on
 memory than there is: a photo of some megapixels can do either.
 """
 
+from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
-from fcn.data_layers import Source, open_image
+from fcn.data_layers import DATASETS, Source, open_image
 from fcn.data_layers.dataset import evenly_spread
 from fcn.engine import STOCK, caffe, net_of
 from fcn.errors import DataError, FCNError
+from fcn.inference import compared_blobs
 from fcn.memory import SHARE, free_memory
-from fcn.nets import NetConfig, deploy_net
+from fcn.memory_pool import Pool, managed_blobs
+from fcn.nets import NetConfig, deploy_net, train_net_with_inputs
 from fcn.text import gigabytes
 from fcn.tiling import Tiling
 
 MAX_ELEMENTS = 2**31 - 1  # of one of Caffe's blobs
 MAX_TILE = 4096  # beyond it, overlap is little
-WORKSPACE = 200e6  # bytes that all layers share, and more
+LIBRARIES = 30e6  # bytes that Caffe and oneDNN take for themselves
+MAX_WORKSPACE = 168e6  # bytes that all layers share (kMaxWorkspaceBytes in banded.cpp)
+READER = 40e6  # bytes of a process that reads images, without them
+PHOTO = 24  # bytes for each pixel of a photo that is segmented, outside of the net
+COPIES = 2  # of an example's arrays: one here, one in that process
 # Small enough to be cheap, large enough that rounding in the pools hardly counts.
 _SIDES = (96, 224)
 
 
-class MemoryEstimate:
-    """What a deploy net holds at once as it runs, as a function of the image's size.
+class Use(NamedTuple):
+    """The bytes that something takes of its own, and of the pool that all nets share."""
 
-    Heights and widths of blobs are affine in the image's, so two sizes tell all. Activations are
-    given back (engine.release_activations), but not on a GPU, nor by Caffe's own layers, which keep
-    a buffer each for the patches that they multiply (im2col).
+    own: float
+    pool: float = 0
+
+    def __add__(self, other: 'Use') -> 'Use':  # type: ignore[override]
+        return Use(self.own + other.own, max(self.pool, other.pool))
+
+    @property
+    def bytes(self) -> float:
+        return self.own + self.pool
+
+
+NOTHING = Use(0)
+
+
+class MemoryEstimate:
+    """What a net takes as it runs, as a function of the image's size.
+
+    Heights and widths of blobs are affine in the image's, so two sizes tell all. The memory of
+    activations, in training that of their gradients, comes from a pool and goes back to it
+    (engine.release_activations), but not on a GPU, nor with Caffe's own layers, which keep a buffer
+    each for the patches that they multiply (im2col).
     """
 
     def __init__(self, net: caffe.Net, device: str = 'cpu') -> None:
         small, large = (_buffers(net, side) for side in _SIDES)
         self.buffers = {name: (small[name], large[name][1]) for name in small}
-        self.steps = [list(self.buffers)] if STOCK or device != 'cpu' else _held_at_each_layer(net)
-        self.weights = 4 * sum(blob.count for blobs in net.params.values() for blob in blobs)
+        self.weights = 4.0 * sum(blob.count for blobs in net.params.values() for blob in blobs)
+        self._layers = [
+            (layer.type, net.bottom_names[name], net.top_names[name])
+            for name, layer in net.layer_dict.items()
+        ]
+        pooled = not STOCK and device == 'cpu'
+        fixed = {*net.inputs, *net.outputs}
+        self._tested = managed_blobs(self._layers, fixed | {*compared_blobs(net)}) if pooled else {}
+        self._trained = managed_blobs(self._layers, fixed) if pooled else {}
+        self._winograd = {
+            net.top_names[name][0]
+            for name, blobs in net.params.items()
+            if tuple(blobs[0].shape[2:]) == (3, 3) and min(*blobs[0].shape[:2]) >= 32
+        }
+        self._views = {top for kind, _, tops in self._layers if kind == 'Split' for top in tops}
 
     def elements(self, height: int, width: int) -> dict[str, float]:
         """Return the elements of each blob or buffer for an image of this size."""
@@ -46,88 +85,175 @@ class MemoryEstimate:
             counts[name] = depth * rows * columns
         return counts
 
-    def fits(self, height: int, width: int, free: float) -> bool:
-        """Return whether Caffe can take an image of this size in `free` bytes."""
+    def fits(self, height: int, width: int, free: float, besides: Use = NOTHING) -> bool:
+        """Return whether the net can test an image of this size in `free` bytes, `besides` what
+        else is taken of them."""
         largest = max(self.elements(height, width).values())
-        return largest <= MAX_ELEMENTS and self.bytes(height, width) <= SHARE * free
+        needed = self.testing(height, width) + besides
+        return largest <= MAX_ELEMENTS and needed.bytes <= SHARE * free
 
-    def bytes(self, height: int, width: int) -> float:
-        """Return the bytes that are held at once, at most, for an image of this size."""
-        return WORKSPACE + 4 * self._held(self.elements(height, width))
+    def testing(self, height: int, width: int, batch: int = 1) -> Use:
+        """Return what a forward pass takes, without weights."""
+        counts = self.elements(height, width)
+        own = sum(
+            count
+            for name, count in counts.items()
+            if name not in self._tested and not name.endswith(' mask')
+        )
+        pool = Pool(counts)
+        for _ in range(2):  # The second image finds what the first one left.
+            pool.forward(self._layers, self._tested)
+        return Use(4 * batch * own, self._shared(counts) + 4 * batch * pool.peak)
 
-    def training_bytes(self, height: int, width: int, batch: int = 1) -> float:
-        """Return the same of the net in training, weights included.
+    def training(self, height: int, width: int, batch: int = 1) -> Use:
+        """Return what an iteration takes, weights included.
 
         All activations are kept for the backward pass, their gradients for as long as they are
-        read, and of the weights their gradients and momentum too.
+        read, and of the weights their gradients and momentum too, and a copy for a snapshot.
         """
         counts = self.elements(height, width)
-        activations = sum(counts.values())
-        return WORKSPACE + 3 * self.weights + 4 * batch * (activations + self._held(counts))
+        own = sum(count for name, count in counts.items() if name not in self._views)
+        if not self._trained:
+            own *= 2
+        pool = Pool(counts)
+        for _ in range(2):
+            pool.backward(self._layers, self._trained)
+        own = 4 * self.weights + 4 * batch * own
+        return Use(own, self._shared(counts) + 4 * batch * pool.peak)
 
-    def _held(self, counts: dict[str, float]) -> float:
-        return max(sum(counts[name] for name in names) for names in self.steps)
+    def _shared(self, counts: dict[str, float]) -> float:
+        """Return the bytes of the workspace that all layers share, and of the libraries.
 
-    def tile(self, tiling: Tiling, free: float) -> int:
-        """Return the side of the largest tiles worth having that fit in `free` bytes; FCNError if
-        none does."""
+        Winograd's transforms of a convolution's input and output, and copies of both, are 3.25
+        times as large as they. Large images are computed in bands.
+        """
+        wanted = [
+            13 * (counts[bottoms[0]] + counts[tops[0]])
+            for _, bottoms, tops in self._layers
+            if tops[0] in self._winograd
+        ]
+        bands = [bytes / ceil(bytes / MAX_WORKSPACE) for bytes in wanted]
+        return LIBRARIES + max(bands, default=0)
+
+    def tile(self, tiling: Tiling, free: float, besides: Use = NOTHING) -> int:
+        """Return the side of the largest tiles worth having that fit in `free` bytes, `besides`
+        what else is taken of them; FCNError if none does."""
         side = tiling.smallest()
-        if not self.fits(side, side, free):
+        if not self.fits(side, side, free, besides):
+            needed = self.testing(side, side) + besides
             raise FCNError(
-                f'the net needs {gigabytes(self.bytes(side, side))} for the smallest tiles that it '
+                f'the net needs {gigabytes(needed.bytes)} for the smallest tiles that it '
                 f'can segment an image by, and {gigabytes(SHARE * free)} may be taken; end other '
                 'programs'
             )
-        while side < MAX_TILE and self.fits(side + tiling.stride, side + tiling.stride, free):
+        while side < MAX_TILE and self.fits(
+            side + tiling.stride, side + tiling.stride, free, besides
+        ):
             side += tiling.stride
         return side
+
+
+class Tiles(NamedTuple):
+    """The side of the tiles to score images by, and why not whole."""
+
+    side: int
+    why: str
 
 
 def check_memory(
     name: str,
     config: NetConfig,
-    source: Source,
-    training: bool = False,
-    reserved: float = 0,
+    scored: Source,
+    learned: Source | None = None,
     device: str = 'cpu',
     free: float | None = None,
-) -> float:
-    """Return the bytes that training or scoring on the largest image of a source needs.
+    truth: bool = True,
+) -> Tiles | None:
+    """Return the tiles to score the images of `scored` by; None if all fit in memory whole.
 
-    Only headers of images are read; one that is missing or no image is named here, too. `reserved`
-    is what the process will need besides, `free` what there is, in bytes. Raises DataError if the
-    device has not so many.
+    With `learned`, the net is trained on that besides. Without `truth`, the images are segmented
+    only. Only headers of images are read; one that is missing or no image is named here, too.
+    `free` is what there is, in bytes. Raises DataError if training does not fit, or scoring by the
+    smallest tiles.
     """
     if config.is_classifier:  # Its images have one size, which its data layer compares.
-        return 0
-    file, height, width = _largest(config, source)
-    estimate = MemoryEstimate(net_of(deploy_net(config)), device)
-    batch = dict(source.options).get('batch', 1)
-    if training:
-        needed = estimate.training_bytes(height, width, batch)
-    else:
-        needed = estimate.weights + batch * estimate.bytes(height, width)
-    largest = batch * max(estimate.elements(height, width).values())
+        return None
     free = free_memory(device) if free is None else free
-    problem = f'{file}: {"training" if training else "scoring"} {name} on {width}×{height}'
-    fix = 'make the image smaller'
-    if not (training or reserved):
-        fix += ', or segment it with infer.py --tile'
+    estimate = MemoryEstimate(net_of(train_net_with_inputs(config, _SIDES[0])), device)
+    besides, more = Use(estimate.weights), ''
+    if learned is not None:
+        besides = _check_training(name, config, learned, estimate, device, free)
+        more = f' besides {gigabytes(besides.bytes)} for training'
+    file, height, width = largest_image(config, scored)
+    batch = _batch(scored)
+    besides += reading(config, scored, height, width, device)
+    deploy = MemoryEstimate(net_of(deploy_net(config)), device)
+    whole = (estimate if truth else deploy).testing(height, width, batch) + besides
+    largest = batch * max(estimate.elements(height, width).values())
+    if largest <= MAX_ELEMENTS and whole.bytes <= SHARE * free:
+        return None
+    needs = f'{name} on {width}×{height} would need {gigabytes(whole.bytes)}{more}'
+    if largest > MAX_ELEMENTS:
+        needs = f'{name} on {width}×{height} would need a blob of {largest:.1e} elements'
+    allowed = f'{gigabytes(SHARE * free)} of the {gigabytes(free)} that are free may be taken'
+    try:
+        side = deploy.tile(Tiling.of(config), free, besides)
+    except FCNError as error:
+        raise DataError(
+            f'{file}: scoring {needs}, and not even its smallest tiles fit: {allowed}; make the '
+            'image smaller, or end other programs'
+        ) from error
+    return Tiles(side, f'{file}: {needs}, and {allowed}; scoring by tiles of {side}')
+
+
+def _check_training(
+    name: str,
+    config: NetConfig,
+    source: Source,
+    estimate: MemoryEstimate,
+    device: str,
+    free: float,
+) -> Use:
+    """Return what training on a source takes. Raises DataError if it does not fit."""
+    file, height, width = largest_image(config, source)
+    batch = _batch(source)
+    needed = estimate.training(height, width, batch)
+    needed += reading(config, source, height, width, device)
+    largest = batch * max(estimate.elements(height, width).values())
+    problem = f'{file}: training {name} on {width}×{height}'
     if largest > MAX_ELEMENTS:
         raise DataError(
             f'{problem} needs a blob of {largest:.1e} elements, and Caffe has none of 2³¹ or more; '
-            f'{fix}'
+            'make the image smaller'
         )
-    if needed + reserved > SHARE * free:
-        more = f' besides {gigabytes(reserved)} for training' if reserved else ''
+    if needed.bytes > SHARE * free:
         raise DataError(
-            f'{problem} needs {gigabytes(needed)}{more}, and of {gigabytes(free)} that are free '
-            f'{gigabytes(SHARE * free)} may be taken; {fix}'
+            f'{problem} needs {gigabytes(needed.bytes)}, and of {gigabytes(free)} that are free '
+            f'{gigabytes(SHARE * free)} may be taken; make the image smaller'
         )
     return needed
 
 
-def _largest(config: NetConfig, source: Source) -> tuple[Path, int, int]:
+def _batch(source: Source) -> int:
+    return dict(source.options).get('batch', 1)
+
+
+def reading(config: NetConfig, source: Source, height: int, width: int, device: str = 'cpu') -> Use:
+    """Return what the arrays of a batch take outside of the net, here and in the process that reads
+    them ahead."""
+    if device != 'cpu':
+        return NOTHING
+    inputs = DATASETS[config.data].inputs
+    channels = sum(inputs[name].channels for name in config.input_names) + len(config.classes)
+    return Use(READER + _batch(source) * 4 * COPIES * channels * height * width)
+
+
+def segmenting(height: int, width: int, device: str = 'cpu') -> Use:
+    """Return what a photo, its labels and the pictures of them take outside of the net."""
+    return NOTHING if device != 'cpu' else Use(PHOTO * height * width)
+
+
+def largest_image(config: NetConfig, source: Source) -> tuple[Path, int, int]:
     """Return (file, height, width) of the image that a net needs most for."""
     dataset = source.open()
     top = next(iter(config.input_blobs))
@@ -141,37 +267,29 @@ def _largest(config: NetConfig, source: Source) -> tuple[Path, int, int]:
     return files[width, height], height, width
 
 
-def _held_at_each_layer(net: caffe.Net) -> list[list[str]]:
-    """Return, for each layer, the blobs that are held as it computes: what it makes and what it or
-    a later one reads."""
-    layers = list(net.layer_dict)
-    last_use = {
-        name: index for index, layer in enumerate(layers) for name in net.bottom_names[layer]
-    }
-    last_use.update(dict.fromkeys([*net.inputs, *net.outputs], len(layers)))
-    steps, held = [], set(net.inputs)
-    for index, layer in enumerate(layers):
-        held |= set(net.top_names[layer])
-        steps.append(sorted(held))
-        held = {name for name in held if last_use.get(name, index) > index}
-    return steps
-
-
 def _buffers(net: caffe.Net, side: int) -> dict[str, tuple[int, int]]:
-    """Return (depth, height) of every blob and im2col buffer for an image of side×side."""
+    """Return (depth, height) of every blob, and of what layers keep besides, for an image of
+    side×side."""
     for name in net.inputs:
         net.blobs[name].reshape(1, net.blobs[name].shape[1], side, side)
     net.reshape()
     shapes = {name: tuple(blob.shape) for name, blob in net.blobs.items()}
     buffers = {name: shape[1:3] for name, shape in shapes.items() if len(shape) == 4}
-    if not STOCK:
-        return buffers
     for name, layer in net.layer_dict.items():
-        if layer.type in ('Convolution', 'Deconvolution'):
+        bottom = shapes[net.bottom_names[name][0]] if net.bottom_names[name] else ()
+        if layer.type in ('SoftmaxWithLoss', 'InfogainLoss'):
+            # Probabilities, their gradient's place, which Caffe fills with the loss's weight, and
+            # a plane.
+            buffers[f'{name} softmax'] = (2 * bottom[1] + 1, bottom[2])
+        elif layer.type == 'LRN':
+            buffers[f'{name} scale'] = bottom[1:3]
+        elif layer.type == 'Dropout':
+            buffers[f'{name} mask'] = bottom[1:3]  # in training
+        elif STOCK and layer.type in ('Convolution', 'Deconvolution'):
             convolution = layer.type == 'Convolution'
             spatial = (net.top_names if convolution else net.bottom_names)[name][0]
             _, depth, *kernel = layer.blobs[0].shape
             if convolution:
-                depth = shapes[net.bottom_names[name][0]][1]  # with all its groups
+                depth = bottom[1]  # with all its groups
             buffers[f'{name} im2col'] = (depth * kernel[0] * kernel[1], shapes[spatial][2])
     return buffers

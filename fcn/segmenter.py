@@ -17,13 +17,13 @@ from PIL import Image
 from fcn import visualize
 from fcn.arrays import depth_array, rgb_array
 from fcn.data_layers import DATASETS
-from fcn.data_layers.images import label_image
+from fcn.data_layers.images import count_values, label_image
 from fcn.data_layers.inputs import LogDepth
 from fcn.engine import choose_device, threads_here
 from fcn.errors import DataError, FCNError, RunError
 from fcn.inference import Images, forward, load_net, segment, softmax
 from fcn.memory import SHARE, free_memory
-from fcn.memory_estimate import MemoryEstimate
+from fcn.memory_estimate import MemoryEstimate, Use, segmenting
 from fcn.nets import NetConfig, deploy_net, find
 from fcn.runs import weights_of_net
 from fcn.text import gigabytes
@@ -62,7 +62,7 @@ class Segmentation:
     @cached_property
     def shares(self) -> dict[str, float]:
         """The share of the image's pixels that each class that occurs takes, the largest first."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        counts = count_values(self.labels)[: len(self.classes)]
         order = np.argsort(-counts, kind='stable')
         return {self.classes[i]: float(counts[i] / counts.sum()) for i in order if counts[i]}
 
@@ -189,7 +189,7 @@ class Segmenter:
             raise FCNError(
                 f"label='{label}': {self.name} scores {', '.join(self.config.classes)}; name one"
             )
-        scored = self._run(forward, self._read(image, others), tile)
+        scored = self._run(forward, self._read(image, others), tile, floats=2)
         return scored[label or next(iter(scored))].copy()
 
     def _colours(self, label: str) -> np.ndarray:
@@ -197,7 +197,8 @@ class Segmenter:
         return DATASETS[self.config.data].colours_of(label)
 
     def _probabilities(self, images: Images, tile: int | None, label: str) -> np.ndarray:
-        return softmax(self._run(forward, images, tile)[label])
+        scored = self._run(forward, images, tile, floats=2)
+        return softmax(scored[label])
 
     def _read(self, image: ImageLike, others: Mapping[str, ImageLike]) -> dict[str, np.ndarray]:
         """Return the arrays of the net's inputs, all H×W."""
@@ -226,12 +227,16 @@ class Segmenter:
         compute: Callable[[Any, NetConfig, Images], dict[str, np.ndarray]],
         images: Images,
         tile: int | None,
+        floats: int = 0,
     ) -> dict[str, np.ndarray]:
-        """Compute arrays of the labels, whole or by tiles, one caller at a time."""
+        """Compute arrays of the labels, whole or by tiles, one caller at a time.
+
+        `floats` is how many arrays of all classes' scores the caller holds at once.
+        """
         height, width = next(iter(images.values())).shape[:2]
         with self._lock, threads_here(self._threads):
             choose_device(self._gpu)  # Caffe keeps the device for each thread.
-            side = self._tile_side(height, width, tile)
+            side = self._tile_side(height, width, tile, floats)
             if side is None:
                 result = compute(self._net, self.config, images)
                 return {name: array.copy() for name, array in result.items()}
@@ -239,13 +244,17 @@ class Segmenter:
                 lambda part: compute(self._net, self.config, part), self._tiling, images, side
             )
 
-    def _tile_side(self, height: int, width: int, tile: int | None) -> int | None:
+    def _tile_side(self, height: int, width: int, tile: int | None, floats: int = 0) -> int | None:
         """Return the side of the tiles to segment an image by, or None to take it whole."""
         free = free_memory() if self._free is None else self._free
+        besides = segmenting(height, width, self.device)
+        if self.device == 'cpu':
+            classes = sum(map(len, self.config.classes.values()))
+            besides += Use(4 * floats * classes * height * width)
         if tile is None:
-            if self._estimate.fits(height, width, free):
+            if self._estimate.fits(height, width, free, besides):
                 return None
-            side = self._estimate.tile(self._tiling, free)
+            side = self._estimate.tile(self._tiling, free, besides)
             log.info('%d×%d by tiles of %d', width, height, side)
             return side
         if tile < self.smallest_tile:
@@ -253,9 +262,10 @@ class Segmenter:
                 f'tile {tile}: is all overlap for {self.name}; give {self.smallest_tile} or more'
             )
         rows, columns = min(tile, height), min(tile, width)
-        if not self._estimate.fits(rows, columns, free):
+        if not self._estimate.fits(rows, columns, free, besides):
+            needed = self._estimate.testing(rows, columns) + besides
             raise DataError(
-                f'tile {tile}: needs {gigabytes(self._estimate.bytes(rows, columns))} and '
+                f'tile {tile}: needs {gigabytes(needed.bytes)} and '
                 f'{gigabytes(SHARE * free)} may be taken; give a smaller one, or leave it out'
             )
         return tile

@@ -69,12 +69,17 @@ def by_tiles(
     whole: dict[str, np.ndarray] = {}
     for kept, tile in tiling.boxes(height, width, side):
         parts = compute({name: image[tile] for name, image in images.items()})
-        rows, columns = (
-            slice(part.start - around.start, part.stop - around.start)
-            for part, around in zip(kept, tile, strict=True)
-        )
         for name, part in parts.items():
             if name not in whole:
                 whole[name] = np.empty((*part.shape[:-2], height, width), part.dtype)
-            whole[name][..., kept[0], kept[1]] = part[..., rows, columns]
+            whole[name][(..., *kept)] = part[(..., *inside(kept, tile))]
     return whole
+
+
+def inside(kept: Box, tile: Box) -> Box:
+    """Return where in a tile lies what is kept of it."""
+    rows, columns = (
+        slice(part.start - around.start, part.stop - around.start)
+        for part, around in zip(kept, tile, strict=True)
+    )
+    return rows, columns

@@ -8,6 +8,7 @@ from typing import Any
 from caffe import NetSpec
 from caffe import layers as L
 from caffe.net_spec import Top
+from caffe.proto.caffe_pb2 import NetParameter
 
 from fcn.data_layers import DATASETS, Source
 
@@ -65,6 +66,22 @@ def train_net(
         for label, scores in scored.items():
             add_losses(label, scores)
     return n
+
+
+def train_net_with_inputs(config: NetConfig, side: int) -> NetParameter:
+    """Return the net of `train_net` with inputs to fill in place of its data layer.
+
+    Images are 1×C×side×side and labels 1×1×side×side, or 1×1 for a classifier.
+    """
+    spec = train_net(config, Source('', '', '')).to_proto()
+    data, inputs = spec.layer[0], DATASETS[config.data].inputs
+    data.type = 'Input'
+    data.ClearField('python_param')
+    for name in config.input_blobs:
+        data.input_param.shape.add(dim=[1, inputs[name].channels, side, side])
+    for _ in config.classes:
+        data.input_param.shape.add(dim=[1, 1] if config.is_classifier else [1, 1, side, side])
+    return spec
 
 
 def deploy_net(config: NetConfig) -> NetSpec:

@@ -16,7 +16,7 @@ from fcn.engine import caffe, release_activations, threads, versions
 from fcn.errors import DivergedError, FCNError
 from fcn.inference import close_layers
 from fcn.io import write_text
-from fcn.memory_estimate import check_memory
+from fcn.memory_estimate import Tiles, check_memory
 from fcn.nets import deploy_net, find, train_net
 from fcn.text import few
 
@@ -89,17 +89,17 @@ class Trainer:
         """How many images an iteration reads."""
         return self.iter_size * _batch(self.train_source)
 
-    def check_data(self) -> int:
-        """Return how many forward passes validate the net once.
+    def check_data(self) -> tuple[int, Tiles | None]:
+        """Return how many forward passes validate the net once, and by which tiles, if not whole.
 
         Raises DataError, now rather than after an hour, if data is missing or too large.
         """
-        name, config, device = self.name, self.config, self.options.device
-        training = check_memory(name, config, self.train_source, training=True, device=device)
-        check_memory(name, config, self.val_source, reserved=training, device=device)
+        tiles = check_memory(
+            self.name, self.config, self.val_source, self.train_source, self.options.device
+        )
         self.train_source.names()
         count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
-        return max(1, count // _batch(self.val_source))
+        return max(1, count // _batch(self.val_source)), tiles
 
     def train(self, sources: Weights, progress: Progress = SILENT) -> Results | None:
         """Train to max_iter and return the last validation's {label: {metric: fraction}}.
@@ -109,7 +109,7 @@ class Trainer:
         if this is the main thread, finishes the iteration, makes a snapshot and returns None.
         Raises FCNError, RunError, DataError or DivergedError.
         """
-        passes = self.check_data()
+        passes, tiles = self.check_data()
         # Read now: the list may change under a run of days, and the layer reads it once.
         names = self.train_source.names()
         data = dict(count=len(names), list=hashlib.sha256('\n'.join(names).encode()).hexdigest())
@@ -132,7 +132,14 @@ class Trainer:
             else:
                 self._start(solver, sources)
             validate = Validation(
-                self.name, self.run, passes, self.dataset.drop_absent, self._is_stopped
+                self.name,
+                self.run,
+                passes,
+                self.dataset.drop_absent,
+                self._is_stopped,
+                _with(self.val_source, limit=passes * _batch(self.val_source)),
+                tiles,
+                solver.net,
             )
             stack.callback(validate.close)
             release_activations(solver.net)

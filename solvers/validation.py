@@ -2,12 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 
+from fcn.data_layers import Source
 from fcn.engine import caffe, release_activations
 from fcn.inference import close_layers, compared_blobs, evaluate
+from fcn.memory_estimate import Tiles
 from fcn.metrics import format_results, metrics, or_none
+from fcn.nets import find
+from fcn.tiled_evaluation import TiledEvaluation
 
 from .run import Run
 
@@ -17,23 +22,37 @@ logger = logging.getLogger('fcn')
 
 
 class Validation:
-    """Validates net `name` over `passes` forward passes of the val.prototxt in the folder of `run`.
+    """Validates net `name` over `passes` forward passes of the val.prototxt in the folder of `run`,
+    or, by `tiles` of the images of `source`, of the deploy.prototxt. It has the weights of `net`.
 
     `drop_absent` leaves classes that the truth lacks out of the mean IU. A validation ends early
     once `stopped()`.
     """
 
     def __init__(
-        self, name: str, run: Run, passes: int, drop_absent: bool, stopped: Callable[[], bool]
+        self,
+        name: str,
+        run: Run,
+        passes: int,
+        drop_absent: bool,
+        stopped: Callable[[], bool],
+        source: Source,
+        tiles: Tiles | None,
+        net: caffe.Net,
     ) -> None:
         self.name, self.run = name, run
         self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
-        self._net = caffe.Net(str(run.folder / 'val.prototxt'), caffe.TEST)
+        phase = 'deploy' if tiles else 'val'
+        self._net = caffe.Net(str(run.folder / f'{phase}.prototxt'), caffe.TEST)
+        self._net.share_with(net)  # This frees its own weights, before training needs the memory.
         release_activations(self._net, compared_blobs(self._net))
-
-    def close(self) -> None:
-        """End the process that reads its images."""
-        close_layers(self._net)
+        if tiles:
+            logger.info('%s', tiles.why)
+            tiled = TiledEvaluation(self._net, find(name), source, tiles.side)
+            self._evaluate, self.close = tiled.evaluate, tiled.close
+        else:
+            self._evaluate = partial(evaluate, self._net)
+            self.close = partial(close_layers, self._net)
 
     def __call__(self, solver: caffe.SGDSolver) -> Results | None:
         """Return {label: {metric: fraction}} of the net of `solver`, or None if it was stopped.
@@ -41,7 +60,7 @@ class Validation:
         They are noted in the log and in the snapshot of this iteration.
         """
         self._net.share_with(solver.net)
-        matrices, loss = evaluate(self._net, self._passes, progress=self._until_stopped)
+        matrices, loss = self._evaluate(self._passes, progress=self._until_stopped)
         if self._stopped():
             return None
         results = {label: metrics(matrix, self._drop_absent) for label, matrix in matrices.items()}

@@ -18,6 +18,7 @@ from fcn.commands import infer
 from fcn.data_layers import DATASETS, voc_palette
 from fcn.data_layers.images import save_label
 from fcn.memory import SHARE
+from fcn.memory_estimate import segmenting
 from fcn.metrics import confusion, metrics
 from fcn.visualize import overlay
 
@@ -223,7 +224,7 @@ def test_an_image_too_large_for_memory_is_segmented_by_tiles(
     segmenter = fcn.load(trained / 'runs' / NET, gpu=-1)
     whole = segmenter(tmp_path / 'big.png').labels
     assert not caplog.text
-    free = segmenter._estimate.bytes(460, 460) / SHARE
+    free = (segmenter._estimate.testing(460, 460) + segmenting(500, 700)).bytes / SHARE
     monkeypatch.setattr('fcn.segmenter.free_memory', lambda: free)
     tiled = segmenter(tmp_path / 'big.png')
     assert tiled.image.shape[:2] == tiled.labels.shape == (500, 700)

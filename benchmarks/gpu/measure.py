@@ -69,9 +69,9 @@ def timed(task: Callable[[], Any], finish: Callable[[], Any], runs: int) -> list
 
 
 def caffe_measure(args: argparse.Namespace) -> Measurement:
-    from benchmarks.material import deployable, save_arrays, trainable
+    from benchmarks.material import deployable, save_arrays
     from fcn.engine import caffe, choose_device
-    from fcn.nets import find
+    from fcn.nets import find, train_net_with_inputs
     from fcn.surgery import start
 
     device = choose_device()
@@ -86,7 +86,7 @@ def caffe_measure(args: argparse.Namespace) -> Measurement:
             path = write(folder, 'net.prototxt', deployable(find(args.net), args.side))
             net = caffe.Net(path, caffe.TEST)
         else:
-            path = write(folder, 'net.prototxt', trainable(find(args.net), args.side))
+            path = write(folder, 'net.prototxt', train_net_with_inputs(find(args.net), args.side))
             solver = caffe.SGDSolver(write(folder, 'solver.prototxt', SOLVER.format(path)))
             net = solver.net
     start(net, [], init_missing=True)
@@ -131,9 +131,9 @@ def torch_measure(args: argparse.Namespace) -> Measurement:
     import torch
     from torch.nn import functional as F
 
-    from benchmarks.material import deployable, layers_of, trainable
+    from benchmarks.material import deployable, layers_of
     from benchmarks.run_torch import CaffeNet
-    from fcn.nets import find
+    from fcn.nets import find, train_net_with_inputs
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
     gpu = torch.cuda.is_available()
@@ -141,7 +141,7 @@ def torch_measure(args: argparse.Namespace) -> Measurement:
     finish = torch.cuda.synchronize if gpu else (lambda: None)
     image, label = (torch.from_numpy(array).to(device) for array in example(args.side))
     config = find(args.net)
-    spec = (deployable if args.what == 'forward' else trainable)(config, args.side)
+    spec = (deployable if args.what == 'forward' else train_net_with_inputs)(config, args.side)
     with np.load(args.weights) as weights:
         net = CaffeNet(layers_of(spec), weights).to(device)
     if args.what == 'forward':

@@ -6,12 +6,14 @@
     python score.py --pred DIR --truth DIR              label PNGs, without a net
     python score.py --submit DIR --data DIR --split test    files for PASCAL's server
 
-With --out DIR the confusion matrix, the metrics and the predicted labels are kept. Each data set is
+Where the largest image does not fit in memory, all go by tiles: a line says so. With --out DIR the
+confusion matrix, the metrics and the predicted labels are kept. Each data set is
 scored by its own custom: SIFT Flow leaves out classes that the truth lacks.
 """
 
 import argparse
 import json
+import logging
 from pathlib import Path
 
 from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
@@ -24,6 +26,8 @@ from fcn.memory_estimate import check_memory
 from fcn.nets import find
 from fcn.runs import resolve, weights_of_net
 from fcn.text import printable
+
+log = logging.getLogger('fcn')
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -74,9 +78,19 @@ def submit(args: argparse.Namespace) -> Path:
     if config.data != 'voc':
         raise RunError(f"{name} knows the classes of {config.data}; PASCAL's server takes VOC's")
     source = scored_source(name, config, args.data, args.split, None)
-    check_memory(name, config, source, device=choose_device(args.gpu))
+    tiles = check_memory(name, config, source, device=choose_device(args.gpu), truth=False)
+    if tiles:
+        log.info('%s', tiles.why)
     _, weights = weights_of_net(args.net, args.weights, args.runs, args.snapshot)
-    return write_labels(config, weights, source, args.submit, args.year, bar('submit', 'image'))
+    return write_labels(
+        config,
+        weights,
+        source,
+        args.submit,
+        args.year,
+        bar('submit', 'image'),
+        tiles.side if tiles else None,
+    )
 
 
 def score(args: argparse.Namespace) -> Evaluation:

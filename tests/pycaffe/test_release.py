@@ -7,10 +7,10 @@ import caffe
 import numpy as np
 import pytest
 
-from benchmarks.material import SOLVER, trainable
+from benchmarks.material import SOLVER
 from fcn import engine
 from fcn.engine import net_of
-from fcn.nets import deploy_net, find
+from fcn.nets import deploy_net, find, train_net_with_inputs
 
 NET = 'mini-fcn8s'
 
@@ -86,7 +86,7 @@ print("went on")
 
 
 def test_training_is_the_same(tmp_path):
-    proto = trainable(find(NET), 80)
+    proto = train_net_with_inputs(find(NET), 80)
     for shape in proto.layer[0].input_param.shape:
         shape.dim[2:] = [80, 70]
     (tmp_path / 'train.prototxt').write_text(str(proto))
