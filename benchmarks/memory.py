@@ -42,7 +42,7 @@ ALLOWED = 0.15  # how far the two may lie apart, as a share of what is taken
 # Task → net → sizes of images, width and height in pixels: a net of each kind.
 LARGE = ((1500, 1000), (2000, 1500), (3000, 2000))
 MIDDLE = ((1200, 800), (1500, 1000), (2000, 1500))
-SMALL = ((640, 480), (900, 600), (1200, 800))
+SMALL = ((480, 360), (640, 480), (900, 600))
 NETS = {
     'voc-fcn8s': SMALL,
     'voc-fcn-alexnet': MIDDLE,
@@ -54,7 +54,7 @@ NETS = {
 CASES = {
     'infer': NETS,
     'score': NETS,
-    'train': {'voc-fcn8s': SMALL[:1], 'voc-fcn8s-googlenet': SMALL, 'mini-fcn8s': LARGE},
+    'train': {'voc-fcn8s': SMALL[1:2], 'voc-fcn8s-googlenet': SMALL[1:], 'mini-fcn8s': LARGE},
 }
 
 
@@ -213,8 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not weights.exists():
                 draw_weights(net, weights)
             cases.append(measure(task, net, weights, width, height))
-    for c in cases:
-        print(c, f'{100 * c.difference:+.0f}', file=sys.stderr)
+            tqdm.write(f'{cases[-1]} {100 * cases[-1].difference:+.0f} %', sys.stderr)
     text = report(cases, time.monotonic() - began)
     if not args.only:
         write_text(args.out, text)
