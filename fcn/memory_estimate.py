@@ -132,7 +132,7 @@ class MemoryEstimate:
             for _, bottoms, tops in self._layers
             if tops[0] in self._winograd
         ]
-        bands = [bytes / ceil(bytes / MAX_WORKSPACE) for bytes in wanted]
+        bands = [size / ceil(size / MAX_WORKSPACE) for size in wanted]
         return LIBRARIES + max(bands, default=0)
 
     def tile(self, tiling: Tiling, free: float, besides: Use = NOTHING) -> int:
@@ -278,9 +278,10 @@ def _buffers(net: caffe.Net, side: int) -> dict[str, tuple[int, int]]:
     for name, layer in net.layer_dict.items():
         bottom = shapes[net.bottom_names[name][0]] if net.bottom_names[name] else ()
         if layer.type in ('SoftmaxWithLoss', 'InfogainLoss'):
-            # Probabilities, their gradient's place, which Caffe fills with the loss's weight, and
-            # a plane.
-            buffers[f'{name} softmax'] = (2 * bottom[1] + 1, bottom[2])
+            buffers[f'{name} probabilities'] = bottom[1:3]
+            buffers[f'{name} sums'] = (1, bottom[2])
+            # Caffe fills the place of the probabilities' gradient with the weight of the loss.
+            buffers[f'{name} gradient'] = bottom[1:3]
         elif layer.type == 'LRN':
             buffers[f'{name} scale'] = bottom[1:3]
         elif layer.type == 'Dropout':
