@@ -120,6 +120,7 @@ class Segmenter:
         _segmenters.add(self)
         self._estimate = MemoryEstimate(self._net, self.device)
         self._tiling = Tiling.of(self.config)
+        self._held = 0.0  # bytes that the net took for images before, and keeps for the next
         self._free: float | None = None
         if self.device != 'cpu':
             # Asked once: the weights come to the GPU later, and what an image took stays for the
@@ -237,6 +238,8 @@ class Segmenter:
         with self._lock, threads_here(self._threads):
             choose_device(self._gpu)  # Caffe keeps the device for each thread.
             side = self._tile_side(height, width, tile, floats)
+            rows, columns = min(side or height, height), min(side or width, width)
+            self._held = max(self._held, self._estimate.testing(rows, columns).bytes)
             if side is None:
                 result = compute(self._net, self.config, images)
                 return {name: array.copy() for name, array in result.items()}
@@ -246,7 +249,7 @@ class Segmenter:
 
     def _tile_side(self, height: int, width: int, tile: int | None, floats: int = 0) -> int | None:
         """Return the side of the tiles to segment an image by, or None to take it whole."""
-        free = free_memory() if self._free is None else self._free
+        free = free_memory() + self._held if self._free is None else self._free
         besides = segmenting(height, width, self.device)
         if self.device == 'cpu':
             classes = sum(map(len, self.config.classes.values()))

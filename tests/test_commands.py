@@ -226,6 +226,7 @@ def test_an_image_too_large_for_memory_is_segmented_by_tiles(
     assert not caplog.text
     free = (segmenter._estimate.testing(460, 460) + segmenting(500, 700)).bytes / SHARE
     monkeypatch.setattr('fcn.segmenter.free_memory', lambda: free)
+    segmenter = fcn.load(trained / 'runs' / NET, gpu=-1)  # which holds no memory yet
     tiled = segmenter(tmp_path / 'big.png')
     assert tiled.image.shape[:2] == tiled.labels.shape == (500, 700)
     assert '700×500 by tiles of 448' in caplog.text

@@ -1,5 +1,6 @@
 """A Segmenter takes images as users have them and gives what the net computes, from any thread."""
 
+import logging
 import os
 import threading
 import time
@@ -137,7 +138,8 @@ def test_tiles_do_not_change_the_scores(seg):
         seg(image, tile=seg.smallest_tile - 1)
 
 
-def test_an_image_that_does_not_fit_goes_by_tiles(seg, monkeypatch):
+def test_an_image_that_does_not_fit_goes_by_tiles(seg, drawn_weights, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, 'fcn')
     image = noise(720, 633)
     expected = seg.scores(image)
     tile = seg.smallest_tile + 64
@@ -146,7 +148,11 @@ def test_an_image_that_does_not_fit_goes_by_tiles(seg, monkeypatch):
     free = (seg._estimate.testing(tile, tile) + besides).bytes / SHARE
     assert free < (seg._estimate.testing(720, 633) + besides).bytes / SHARE
     monkeypatch.setattr(fcn.segmenter, 'free_memory', lambda: free)
-    assert np.abs(seg.scores(image) - expected).max() < 1e-5 * np.abs(expected).max()
+    seg.scores(image)  # The memory that it took before is its own.
+    assert 'tiles' not in caplog.text
+    new = fcn.load(NET, weights=drawn_weights(NET), gpu=-1)
+    assert np.abs(new.scores(image) - expected).max() < 1e-5 * np.abs(expected).max()
+    assert '633×720 by tiles of' in caplog.text
 
 
 def test_many_threads_get_what_one_gets(seg):
