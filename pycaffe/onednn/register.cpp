@@ -1,6 +1,11 @@
 // Puts our layers in the place of Caffe's on the CPU. CAFFE_CPU=stock in the environment, as the
 // engine is loaded, leaves Caffe's where they are. In any case, Caffe's are also registered as
 // StockConvolution and so on, for comparisons.
+#include <caffe/layers/conv_layer.hpp>
+#include <caffe/layers/deconv_layer.hpp>
+#include <caffe/layers/lrn_layer.hpp>
+#include <caffe/layers/pooling_layer.hpp>
+#include <caffe/layers/relu_layer.hpp>
 #include <cstdlib>
 #include <string>
 
@@ -26,15 +31,27 @@ LayerPointer create(const caffe::LayerParameter& param) {
   return replacer().make_replaced(param.type(), param);
 }
 
+// Caffe's own layer, whose type is the name that it is registered by.
+template <typename Base>
+struct Stock : Base {
+  using Base::Base;
+  const char* type() const override { return this->layer_param_.type().c_str(); }
+};
+
+template <template <typename> class Base>
+LayerPointer create_stock(const caffe::LayerParameter& param) {
+  return LayerPointer(new Stock<Base<float>>(param));
+}
+
 const struct {
   std::string type;
-  Replacer::Creator creator;
+  Replacer::Creator creator, stock;
 } kLayers[] = {
-    {"Convolution", create<make_convolution>},
-    {"Deconvolution", create<make_deconvolution>},
-    {"LRN", create<make_lrn>},
-    {"Pooling", create<make_pooling>},
-    {"ReLU", create<make_relu>},
+    {"Convolution", create<make_convolution>, create_stock<caffe::ConvolutionLayer>},
+    {"Deconvolution", create<make_deconvolution>, create_stock<caffe::DeconvolutionLayer>},
+    {"LRN", create<make_lrn>, create_stock<caffe::LRNLayer>},
+    {"Pooling", create<make_pooling>, create_stock<caffe::PoolingLayer>},
+    {"ReLU", create<make_relu>, create_stock<caffe::ReLULayer>},
 };
 
 }  // namespace
@@ -43,7 +60,7 @@ void register_cpu_layers() {
   const char* requested = std::getenv("CAFFE_CPU");
   const bool stock = requested && std::string(requested) == "stock";
   for (const auto& layer : kLayers) {
-    Replacer::Registry::Registry()["Stock" + layer.type] = Replacer::registered(layer.type);
+    Replacer::Registry::Registry()["Stock" + layer.type] = layer.stock;
     if (!stock) replacer().replace(layer.type, layer.creator);
   }
 }

@@ -91,6 +91,14 @@ def test_stock_types_are_caffes_own(tmp_path, kind):
     assert {one for _, one, *_ in lines_of(stderr)} == {*REPLACED} - {kind}
 
 
+@pytest.mark.parametrize('kind', REPLACED)
+def test_layers_have_the_type_of_the_prototxt(tmp_path, kind):
+    path = tmp_path / 'net.prototxt'
+    for name in (kind, f'Stock{kind}'):
+        path.write_text(NET.replace(f'type: "{kind}"', f'type: "{name}"'))
+        assert name in [layer.type for layer in caffe.Net(str(path), caffe.TEST).layers]
+
+
 def test_registering_again_changes_nothing(tmp_path):
     """Twice registered, the Stock types would be ours."""
     before = list(caffe.layer_type_list())
