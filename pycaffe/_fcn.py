@@ -13,7 +13,8 @@ from math import ceil
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
-from caffe import _caffe
+import caffe
+from caffe import _build, _caffe
 
 _CGROUPS = Path('/sys/fs/cgroup')
 
@@ -93,3 +94,17 @@ release_activations = _native.release_activations
 set_threads = _native.set_threads
 set_threads_here = _native.set_threads_here
 threads = _native.threads
+
+
+def _refuse_gpu(*_: object) -> None:
+    """Raise RuntimeError. Caffe's own set_device would end the process, and so would the first
+    pass after its set_mode_gpu."""
+    raise RuntimeError(
+        'this Caffe was built for the CPU only; call caffe.set_mode_cpu() instead of '
+        'set_device(…) and set_mode_gpu(), or build the engine for CUDA (CUDA=1 make setup)'
+    )
+
+
+if not _build.CUDA:
+    for _module in (caffe, _caffe):
+        _module.set_device = _module.set_mode_gpu = _refuse_gpu
