@@ -53,6 +53,13 @@ def folder(nodeid: str) -> str:
     return next((name for name in FIRST if name in Path(nodeid.partition('::')[0]).parts), '')
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded by `record_property`, such as how many of upstream's passed."""
+    for report in terminalreporter.getreports('passed'):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f'{name}: {value}')
+
+
 @pytest.fixture(scope='session')
 def shared() -> Callable[[str], Path]:
     """A function that returns a file of real weights or images, or skips the test."""
