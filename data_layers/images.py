@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,6 +15,7 @@ from fcn.io import replacing
 from .palette import palette_of, voc_palette
 
 VOID = 255
+Decoded = TypeVar('Decoded')
 # The formats that photos and labels come in. Pillow knows more, and it hands an EPS file to
 # Ghostscript, which runs it.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
@@ -68,12 +69,13 @@ def _ends_with(path: Path, mark: bytes) -> bool:
         return mark in file.read()
 
 
-def _decode(path: str | Path, convert: Callable[[Image.Image], Any]) -> np.ndarray:
+def decode(path: str | Path, convert: Callable[[Image.Image], Decoded]) -> Decoded:
+    """Return what `convert` makes of the picture in a file. Raises DataError if it cannot."""
     with open_image(path) as image:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
-                return np.array(convert(image))
+                return convert(image)
         except MemoryError as error:
             raise DataError(f'{path}: there is not enough memory for it; scale it down') from error
         except Exception as error:
@@ -86,13 +88,13 @@ def read_image(path: str | Path, rotate: bool = False) -> np.ndarray:
     Raises DataError if it cannot be read.
     """
 
-    def convert(image: Image.Image) -> Image.Image:
+    def convert(image: Image.Image) -> np.ndarray:
         image = ImageOps.exif_transpose(image) if rotate else image
         if image.mode.startswith('I;16'):  # Pillow would clip, not scale, sixteen bits to eight.
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        return image.convert('RGB')
+        return np.array(image.convert('RGB'))
 
-    return _decode(path, convert)
+    return decode(path, convert)
 
 
 def read_label(path: str | Path) -> np.ndarray:
@@ -105,7 +107,7 @@ def read_label(path: str | Path) -> np.ndarray:
             f'{path}: a label is a palette or grey image of class indices, this is {mode}; '
             'convert colours with `fcn convert FROM TO`'
         )
-    return _decode(path, lambda image: image)
+    return decode(path, np.array)
 
 
 def read_depth(path: str | Path) -> np.ndarray:
@@ -119,7 +121,7 @@ def read_depth(path: str | Path) -> np.ndarray:
         raise DataError(
             f'{path}: depth is a grey image of 16 bits, this is {mode}; convert it without loss'
         )
-    return _decode(path, lambda image: np.asarray(image).astype(np.float32))
+    return decode(path, lambda image: np.asarray(image).astype(np.float32))
 
 
 def check_label(label: np.ndarray, shape: tuple[int, ...], classes: int, path: str | Path) -> None:
