@@ -71,7 +71,7 @@ def colours_of(naming: Naming, legend: Legend | None = None) -> tuple[Colour, ..
     own: dict[str, Colour] = {}
     if legend is not None and legend.colours is not None:
         own = dict(zip(legend.names, legend.colours, strict=True))
-    palette = [tuple(map(int, row)) for row in voc_palette()]
+    palette = [(int(red), int(green), int(blue)) for red, green, blue in voc_palette()]
     free = (colour for colour in palette[:VOID] if colour not in own.values())
     if own:
         return tuple(own[name] if name in own else next(free) for name in naming.classes)
@@ -97,7 +97,8 @@ def coding_of(legend: Legend, naming: Naming, by_colour: bool) -> Coding:
 
 def check_chosen(chosen: Sequence[str] | None, names: Sequence[str], path: Path) -> None:
     """Raise DataError if a class that the user chose is in no legend."""
-    if missing := [name for name in chosen or () if name not in names]:
+    known = {*names, *BACKGROUND}
+    if missing := [name for name in chosen or () if name not in known]:
         raise DataError(
             f"{path}: has no class '{missing[0]}'; it has {few(names)}, and --classes names some "
             'of them'

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcn.errors import DataError
-from fcn.text import few
+from fcn.text import few, printable
 
-from .classes import Naming, Unlabelled
-from .legends import Colour
+from .classes import BACKGROUND, Naming, Unlabelled, check_chosen, colours_of, name_classes
+from .legends import Colour, Legend, find_legend
 from .listing import Listing, place
 from .lists import find_lists, names_table, read_list
 from .manifest import Example, Manifest
 from .masks import Coding
 from .pairing import Pairs
+from .shapes import Annotation
 from .splits import draw
 
 Splits = dict[str, tuple[Example, ...]]
@@ -60,6 +61,9 @@ def assemble(
     """Return the set of a layout, with its splits. Raises DataError if nothing is labelled, and for
     lists that name what is not there."""
     splits, source, drawn = _splits(listing, options, pairs, classes_of)
+    used = {path for split in splits.values() for e in split for path in (e.image, e.label)}
+    unlabelled = tuple(path for path in pairs.unlabelled if path not in used)
+    orphans = tuple(path for path in pairs.orphans if path not in used)
     said = [f'layout: {layout}', *notes, naming.note(), source, _twice(splits)]
     manifest = Manifest(
         root=listing.root,
@@ -73,7 +77,65 @@ def assemble(
         unlabelled=naming.unlabelled,
         notes=tuple(note for note in said if note),
     )
-    return Found(manifest, pairs.unlabelled, pairs.orphans, listing.passed_over, drawn)
+    return Found(manifest, unlabelled, orphans, listing.passed_over, drawn)
+
+
+def assemble_shapes(
+    listing: Listing,
+    options: Options,
+    layout: str,
+    pairs: Pairs,
+    legend: tuple[str, Legend] | None,
+    read: Callable[[Path, str], Annotation],
+) -> Found:
+    """Return a set whose labels are shapes that `read` reads of a file and a key.
+
+    All are read: classes are the names of the legend, or else of the shapes in alphabetical order.
+    Names of YOLO are places in the legend. Raises DataError for a name that the legend lacks.
+    """
+    held: dict[Example, Counter[str]] = {}
+    passed: Counter[str] = Counter()
+    for _, example in pairs.examples:
+        annotation = read(listing.root / example.label, example.key)
+        held[example] = Counter(shape.name for shape in annotation.shapes)
+        passed.update(annotation.passed_over)
+    counts = sum(held.values(), Counter())
+    legend = find_legend(options.legend, listing.root) or legend
+    source, names = 'the shapes', sorted(counts, key=str.lower)
+    if legend is not None:
+        source, names = legend[0], list(legend[1].names)
+        check_chosen(options.classes, names, listing.root / source)
+        _check_names(counts, layout, names, listing.root / source)
+    naming = name_classes(names, options.classes, options.unlabelled, True)
+    notes = [f'classes of {source}']
+    if absent := [name for name in options.classes or () if name not in {*names, *BACKGROUND}]:
+        notes.append(f'no shape is of: {few(absent)}')
+    if layout == 'yolo':
+        numbers = {str(place): naming.numbers[name] for place, name in enumerate(names)}
+        naming = naming._replace(numbers=numbers)
+    if passed:
+        kinds = few(f'{count} {kind}' for kind, count in sorted(passed.items()))
+        notes.append(f'shapes without an area, passed over: {kinds}')
+
+    def classes_of(example: Example) -> set[int]:
+        return {naming.numbers[name] for name in held[example]}
+
+    colours = colours_of(naming, legend[1] if legend else None)
+    coding = Coding(len(naming.classes))
+    return assemble(
+        listing, options, layout, pairs, naming, colours, coding, notes, layout, classes_of
+    )
+
+
+def _check_names(counts: Mapping[str, int], layout: str, names: Sequence[str], path: Path) -> None:
+    """Raise DataError if shapes are of a name, or with YOLO of a place, that a legend lacks."""
+    known = {str(place) for place in range(len(names))} if layout == 'yolo' else set(names)
+    if unknown := [name for name in counts if name not in known]:
+        worst = max(unknown, key=lambda name: counts[name])
+        raise DataError(
+            f"{path}: {counts[worst]} shapes are of '{printable(worst)}', which is no class there; "
+            f'it has {few(names)}'
+        )
 
 
 def _splits(
@@ -97,7 +159,7 @@ def _splits(
         source = 'splits: folders'
     if 'train' in splits and 'val' in splits:
         return splits, source, False
-    kept = {name: splits[name] for name in ('val', 'test') if name in splits}
+    kept: Splits = {name: splits[name] for name in ('val', 'test') if name in splits}
     used = {example for split in kept.values() for example in split}
     left = [example for example in examples if example not in used]
     base = splits.get('train') or splits.get('trainval') or tuple(left)

@@ -18,14 +18,17 @@ from .classes import (
     colours_of,
     name_classes,
 )
-from .exports import coco, labelme, supervisely, yolo
+from .coco import coco
 from .found import Found, Options, assemble
 from .known import CAMVID, CAMVID_11, CAMVID_FRAMES, CITYSCAPES, CITYSCAPES_IDS
-from .legends import Legend, find_legend, read_legend
+from .labelme import labelme
+from .legends import Legend, find_legend
 from .listing import Listing, Placed, place, scan, stem
 from .masks import Coding
 from .pairing import Pairs, is_label_name, pair
+from .supervisely import supervisely
 from .texts import load_lines
+from .yolo import yolo
 
 Layout = Callable[[Listing, Options], Found | None]
 SHOWN = 3  # labels whose mode tells whether a set's masks are of numbers or of colours
@@ -145,7 +148,7 @@ def _by_folders(listing: Listing) -> Pairs:
 def _masks(listing: Listing, options: Options, layout: str, pairs: Pairs) -> Found:
     """Return a set of masks whose classes are those of a legend, or not known yet."""
     labels = [example.label for _, example in pairs.examples]
-    chosen = _legend(listing, options, labels)
+    chosen = find_legend(options.legend, listing.root, labels) or _camvid(labels)
     if chosen is None:
         naming = Naming(options.classes or (), {}, VOID if options.unlabelled == 'void' else 0)
         colours = colours_of(naming)
@@ -161,17 +164,12 @@ def _masks(listing: Listing, options: Options, layout: str, pairs: Pairs) -> Fou
     return assemble(listing, options, layout, pairs, naming, colours, coding, notes)
 
 
-def _legend(listing: Listing, options: Options, labels: Sequence[str]) -> tuple[str, Legend] | None:
-    """Return the legend that the user gives, or that lies in the folder, with its name."""
-    if options.legend is not None:
-        return str(options.legend), read_legend(options.legend)
-    for folder in ('', *sorted({label.rpartition('/')[0] for label in labels})):
-        if found := find_legend(listing.root / folder):
-            return str(found[0].relative_to(listing.root)), found[1]
-    if labels and all(re.match(CAMVID_FRAMES, Path(label).name.lower()) for label in labels):
-        colours = all(stem(label).lower().endswith('_l') for label in labels)
-        return ('CamVid', CAMVID) if colours else ('CamVid', CAMVID_11)
-    return None
+def _camvid(labels: Sequence[str]) -> tuple[str, Legend] | None:
+    """Return the legend of CamVid if all labels are called as its frames, else None."""
+    if not labels or not all(re.match(CAMVID_FRAMES, Path(one).name.lower()) for one in labels):
+        return None
+    coloured = all(stem(label).lower().endswith('_l') for label in labels)
+    return 'CamVid', CAMVID if coloured else CAMVID_11
 
 
 def _holds_colours(listing: Listing, labels: Sequence[str], legend: Legend) -> bool:

@@ -3,7 +3,7 @@
 import csv
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,12 +31,18 @@ class Legend(NamedTuple):
     colours: tuple[Colour, ...] | None = None
 
 
-def find_legend(folder: Path) -> tuple[Path, Legend] | None:
-    """Return the legend in a folder, in any case of its name; None if there is none."""
-    there = {path.name.lower(): path for path in sorted(folder.iterdir())}
-    for name in FILES.split():
-        if name in there and there[name].is_file():
-            return there[name], read_legend(there[name])
+def find_legend(
+    given: Path | None, root: Path, labels: Iterable[str] = ()
+) -> tuple[str, Legend] | None:
+    """Return the legend that the user gives, or else one in the set's folder or in those of its
+    labels, in any case of its name, with its path; None if there is none."""
+    if given is not None:
+        return str(given), read_legend(given)
+    for folder in ('', *sorted({label.rpartition('/')[0] for label in labels})):
+        there = {path.name.lower(): path for path in sorted((root / folder).iterdir())}
+        for name in FILES.split():
+            if name in there and there[name].is_file():
+                return str(there[name].relative_to(root)), read_legend(there[name])
     return None
 
 

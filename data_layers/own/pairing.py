@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fcn.errors import DataError
 from fcn.text import few, printable
 
-from .listing import Placed, key, table
+from .listing import Placed, key, stem, table
 from .manifest import Example
 
 OF_LABELS = re.compile(
@@ -107,10 +107,25 @@ def _last(name: str) -> str:
 def _examples(
     matched: Sequence[tuple[str, Placed, str]],
 ) -> tuple[tuple[str, Example], ...]:
-    """Return (split, example) by name; the split is a part of a name that would come twice."""
-    counts = Counter(key(image.name) for _, image, _ in matched)
-    found = []
-    for split, image, label in matched:
-        name = image.name if counts[key(image.name)] == 1 else f'{split}/{image.name}'
-        found.append((split, Example(name, image.path, label)))
-    return tuple(sorted(found))
+    """Return (split, example) of split, image and label, sorted."""
+    names = unique_names([(split, image) for split, image, _ in matched])
+    return tuple(
+        sorted(
+            (split, Example(name, image.path, label))
+            for (split, image, label), name in zip(matched, names, strict=True)
+        )
+    )
+
+
+def unique_names(images: Sequence[tuple[str, Placed]]) -> list[str]:
+    """Return the names of images of splits: with split or folders where one comes twice."""
+    names = [image.name for _, image in images]
+    for longer in (
+        [f'{split}/{image.name}' for split, image in images],
+        [stem(image.path) for _, image in images],
+        [image.path for _, image in images],
+    ):
+        counts = Counter(map(key, names))
+        pairs = zip(names, longer, strict=True)
+        names = [name if counts[key(name)] == 1 else other for name, other in pairs]
+    return names

@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,11 +43,13 @@ def load_lines(path: Path, maximum: int) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-def load_json(path: Path, maximum: int) -> Any:
-    """Return what a JSON file holds; its numbers are finite, except for what overflows a float."""
+def load_json(
+    path: Path, maximum: int, convert: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
+    """Return what a JSON file holds. Each object is replaced by what `convert` makes of it."""
     text = load_text(path, maximum)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_hook=convert)
     except (ValueError, RecursionError) as error:
         raise DataError(f'{path}: is no JSON ({printable(error)}); export it again') from error
 
@@ -59,7 +61,7 @@ def _refuse(constant: str) -> NoReturn:
 def load_yaml(path: Path, maximum: int) -> Mapping[Any, Any]:
     """Return the mapping in a YAML file, whose scalars are all texts: `no` is 'no', `1` is '1'."""
     try:
-        import yaml
+        import yaml  # an extra, for this alone
     except ImportError as error:
         raise DataError(
             f"{path}: needs PyYAML to be read; `pip install '.[yaml]'`, or write the names of the "
@@ -74,3 +76,11 @@ def load_yaml(path: Path, maximum: int) -> Mapping[Any, Any]:
     if not isinstance(data, Mapping):
         raise DataError(f'{path}: holds no keys such as `names`; write `names: [road, car]`')
     return data
+
+
+def head(path: Path, length: int = 1 << 16) -> str:
+    """Return the beginning of a text, whatever its bytes: to see what it is."""
+    with path.open('rb') as file:
+        content = file.read(length)
+    coding = next((name for mark, name in MARKS if content.startswith(mark)), 'utf-8')
+    return content.decode(coding, 'replace')
