@@ -216,7 +216,7 @@ def test_a_palette_in_another_order_is_read_by_its_colours(tmp_path: Path) -> No
     write(tmp_path, 'JPEGImages/{name}.jpg', 'SegmentationClass/{name}.png')
     for number, name in enumerate(NAMES):
         image = Image.fromarray(np.array([2, 0, 1], np.uint8)[truth(number)])
-        image.putpalette(sum([[*COLOURS[1]], [*COLOURS[2]], [*COLOURS[0]]], []))
+        image.putpalette([*COLOURS[1], *COLOURS[2], *COLOURS[0]])
         image.save(tmp_path / 'SegmentationClass' / f'{name}.png')
     (tmp_path / 'labelmap.txt').write_text(LEGENDS['labelmap.txt'])
     check_masks(find(tmp_path), truths())
