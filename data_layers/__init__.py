@@ -11,6 +11,7 @@ from fcn.data_layers.dataset import SegDataset, evenly_spread
 from fcn.data_layers.images import VOID, open_image, read_image, read_label
 from fcn.data_layers.mini import Mini, MiniNYUD, MiniObjects, MiniSIFTFlow
 from fcn.data_layers.nyud import NYUD
+from fcn.data_layers.own.dataset import OwnConfig, OwnData
 from fcn.data_layers.palette import voc_palette
 from fcn.data_layers.registry import DATASETS, dataset_class, source_at
 from fcn.data_layers.sbd import SBD
@@ -28,6 +29,8 @@ __all__ = [
     'MiniNYUD',
     'MiniObjects',
     'MiniSIFTFlow',
+    'OwnConfig',
+    'OwnData',
     'PASCALContext',
     'SIFTFlow',
     'SegDataset',

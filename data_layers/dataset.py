@@ -10,7 +10,7 @@ from fcn.errors import DataError, FCNError
 from fcn.io import read_text
 from fcn.text import command_line
 
-from .images import check_label, read_label
+from .images import Way, check_label, read_label, way_of
 from .inputs import Input
 
 MAX_LIST = 64 << 20  # bytes; the paper's largest list has some hundred thousand
@@ -53,7 +53,15 @@ class SegDataset:
         """Return an input of example `name`, by default the first, as its `read` does: a colour
         image is H×W×3 uint8 RGB."""
         top = top or next(iter(self.inputs))
-        return self.inputs[top].read(self.path(top, name))
+        return self.inputs[top].read(self.path(top, name), self._turned(name, top))
+
+    def _turned(self, name: str, top: str) -> bool:
+        """Return whether an image is turned upright by its EXIF tag, as its label was drawn; where
+        that cannot be told, it is, as `infer.py` does it."""
+        path = self.path(next(iter(self.labels)), name) if self.labels else None
+        is_image = path is not None and path.suffix.lower() == '.png' and path.is_file()
+        way = way_of(self.path(top, name), path if is_image else None)
+        return way in (Way.TURNED, Way.OPEN)
 
     def label(self, name: str, top: str | None = None) -> np.ndarray:
         """Return a label of example `name`, by default the first: H×W uint8 classes and void."""

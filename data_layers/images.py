@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from scipy.ndimage import distance_transform_edt
 
 from fcn.errors import DataError
@@ -15,6 +16,7 @@ from fcn.io import replacing
 from .palette import palette_of, voc_palette
 
 VOID = 255
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 Decoded = TypeVar('Decoded')
 # The formats that photos and labels come in. Pillow knows more, and it hands an EPS file to
 # Ghostscript, which runs it.
@@ -95,6 +97,36 @@ def read_image(path: str | Path, rotate: bool = False) -> np.ndarray:
         return np.array(image.convert('RGB'))
 
     return decode(path, convert)
+
+
+class Way(Enum):
+    """How a label lies to its image's EXIF tag, which may turn the image."""
+
+    UPRIGHT = 'the image has no tag'
+    TURNED = 'the label was drawn over the turned image'
+    KEPT = 'the label was drawn over the image as it is stored'
+    OPEN = 'sizes do not tell'
+
+
+def orientation(image: Image.Image) -> int:
+    """Return an image's EXIF orientation, 1 for upright."""
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def way_of(path: str | Path, label: str | Path | None) -> Way:
+    """Return how a label lies to the EXIF tag of the image `path`.
+
+    Their sizes tell it, if the label is an image too. Only headers are read.
+    """
+    with open_image(path) as image:
+        tag, size = orientation(image), image.size
+    if tag == 1:
+        return Way.UPRIGHT
+    if label is None or tag not in SIDEWAYS or size[0] == size[1]:
+        return Way.OPEN
+    with open_image(label) as drawn:
+        return {size: Way.KEPT, size[::-1]: Way.TURNED}.get(drawn.size, Way.OPEN)
 
 
 def read_label(path: str | Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from fcn.errors import DataError
 from . import context, ilsvrc, mini, nyud, siftflow, voc
 from .config import DatasetConfig, Source
 from .dataset import SegDataset
+from .own.dataset import OwnData
 from .sbd import SBD
 from .voc import VOC
 
@@ -27,7 +28,7 @@ DATASETS: dict[str, DatasetConfig] = {
 }
 
 # By name, as layers and reading processes are told what to read. VOC's nets learn from SBD.
-_KINDS: list[type[SegDataset]] = [SBD, *(config.kind for config in DATASETS.values())]
+_KINDS: list[type[SegDataset]] = [SBD, OwnData, *(config.kind for config in DATASETS.values())]
 _CLASSES = {kind.__name__: kind for kind in _KINDS}
 
 

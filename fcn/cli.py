@@ -205,6 +205,49 @@ def snapshot_choice(text: str) -> str | int:
         ) from error
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a set of the user's own images holds to an argparse parser."""
+    group = parser.add_argument_group('images of your own')
+    add = group.add_argument
+    add(
+        '--classes',
+        metavar='N|FILE|NAMES',
+        help='the classes: their number, a file of names, names with commas, or voc',
+    )
+    add(
+        '--legend',
+        type=Path,
+        metavar='FILE',
+        help='names and colours of the classes: CSV or JSON, or labelmap.txt',
+    )
+    add(
+        '--foreground',
+        type=integer(1, 2**31 - 1),
+        metavar='VALUE',
+        help='the value of the second class in masks of one kind of object, such as 255',
+    )
+    add(
+        '--unlabelled',
+        choices=('background', 'void'),
+        default='background',
+        help='what pixels are that no polygon covers, and transparent ones (default: background)',
+    )
+    add(
+        '--unknown',
+        choices=('refuse', 'snap', 'void'),
+        default='refuse',
+        help='what pixels are whose colour is of no class: a mistake, the nearest class, or void '
+        '(default: refuse)',
+    )
+    add(
+        '--val-share',
+        type=number(lambda value: 0 < value < 1, 'between 0 and 1'),
+        default=0.2,
+        metavar='P',
+        help='the share of the images to validate on, where the set has no lists (default: 0.2)',
+    )
+
+
 def add_snapshot_option(parser: argparse.ArgumentParser, use: str) -> None:
     """Add --snapshot to an argparse parser; `use` says what the snapshot is for."""
     parser.add_argument(
@@ -228,6 +271,7 @@ COMMANDS = {
     'prepare': 'fetch data sets and weights',
     'net': "write a net's prototxts, or list the nets",
     'surgery': 'make starting weights; cast and rarefy nets',
+    'check': 'look through a folder of your own images and labels',
     'convert': 'turn colour masks into label PNGs',
     'hha': 'encode depth images as HHA',
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fcn import inference
-from fcn.data_layers import DATASETS, VOID, Source, read_label, source_at
+from fcn.data_layers import VOID, Source, read_label, source_at
 from fcn.data_layers.dataset import evenly_spread
 from fcn.data_layers.images import check_label, save_label
 from fcn.engine import choose_device
@@ -19,7 +19,8 @@ from fcn.errors import DataError, RunError
 from fcn.inference import load_net
 from fcn.memory_estimate import check_memory
 from fcn.metrics import class_iou, confusion, format_metrics, metrics, or_none
-from fcn.nets import NetConfig, deploy_net, find, train_net
+from fcn.nets import NetConfig, deploy_net, train_net
+from fcn.own import config_of, source_of
 from fcn.runs import weights_of_net
 from fcn.tiled_evaluation import TiledEvaluation
 from fcn.tiling import Tiling, by_tiles
@@ -115,7 +116,7 @@ def evaluate(
     Raises FCNError, or DataError for images or labels that cannot be used.
     """
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
-    config = find(name)
+    config = config_of(name, caffemodel)
     source = scored_source(name, config, data, split, images)
     names = evenly_spread(source.names(), images)
     dataset = source.open()
@@ -129,8 +130,10 @@ def evaluate(
         example = next(kept)
         for index, (label, labels) in enumerate(predicted.items()):
             suffix = f'_{label}' if index else ''
-            colours = DATASETS[config.data].colours_of(label)
-            save_label(labels[0], out / f'{example}{suffix}.png', colours)
+            colours = config.dataset.colours_of(label)
+            file = out / f'{example}{suffix}.png'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_label(labels[0], file, colours)
 
     each = keep if out else None
     if tiles:
@@ -144,7 +147,7 @@ def evaluate(
             matrices, _ = inference.evaluate(scored, len(names), progress, each)
         finally:
             inference.close_layers(scored)
-    return evaluation_of(matrices, config.classes, len(names), DATASETS[config.data].drop_absent)
+    return evaluation_of(matrices, config.classes, len(names), config.dataset.drop_absent)
 
 
 def evaluation_of(
@@ -179,7 +182,10 @@ def scored_source(
     """Return where the images lie that a net is scored on."""
     if config.is_classifier:
         raise RunError(f'{name} is a classifier; score an FCN')
-    source = DATASETS[config.data].val
+    if config.own:
+        source = source_of(config, data, split)
+        return source._replace(options=(*source.options, ('limit', images)))
+    source = config.dataset.val
     assert source is not None  # as every net that segments has
     source = source_at(source, data) if data else source
     options = (*source.options, ('limit', images))
@@ -188,7 +194,7 @@ def scored_source(
 
 def _check_out(out: Path, dataset: Any, names: Sequence[str]) -> None:
     """Raise DataError if predictions would overwrite the data set; else make the folder."""
-    folders = {dataset.path(top, names[0]).parent.resolve() for top in dataset.paths}
+    folders = {dataset.path(top, names[0]).parent.resolve() for top in dataset.tops}
     if out.resolve() in folders:
         raise DataError(
             f'{out}: the predictions would overwrite the data set there; give another --out'

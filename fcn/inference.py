@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fcn.data_layers import DATASETS
 from fcn.engine import caffe, net_of, release_activations
 from fcn.errors import WeightsError
 from fcn.metrics import confusion
@@ -110,7 +109,7 @@ def forward(net: 'caffe.Net', config: NetConfig, images: Images) -> dict[str, np
     `images` holds the arrays of the config's inputs as data_layers.inputs reads them, all H×W.
     The scores are the net's own memory, valid until it runs again.
     """
-    inputs = DATASETS[config.data].inputs
+    inputs = config.dataset.inputs
     for name, top in config.input_blobs.items():
         feed(net, top, inputs[name].blob(images[name]))
     net.forward()

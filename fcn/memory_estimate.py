@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
-from fcn.data_layers import DATASETS, Source, open_image
+from fcn.data_layers import Source, open_image
 from fcn.data_layers.dataset import evenly_spread
 from fcn.engine import STOCK, caffe, net_of
 from fcn.errors import DataError, FCNError
@@ -243,7 +243,7 @@ def reading(config: NetConfig, source: Source, height: int, width: int, device: 
     them ahead."""
     if device != 'cpu':
         return NOTHING
-    inputs = DATASETS[config.data].inputs
+    inputs = config.dataset.inputs
     channels = sum(inputs[name].channels for name in config.input_names) + len(config.classes)
     return Use(READER + _batch(source) * 4 * COPIES * channels * height * width)
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from fcn.data_layers import DATASETS
 from fcn.errors import FCNError
 from fcn.io import make_folder, write_text
 from fcn.nets import NETS, deploy_net, find, train_net
@@ -18,7 +17,7 @@ def prototxts(name: str, folder: str | None = None) -> dict[str, str]:
     deploy.prototxt. Raises FCNError for a name that is not in the table.
     """
     config = find(name)
-    dataset = DATASETS[config.data]
+    dataset = config.dataset
     specs = {'deploy': deploy_net(config)}
     if config.max_iter:
         for phase, source in zip(dataset.phases, (dataset.train, dataset.val), strict=True):

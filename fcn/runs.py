@@ -5,6 +5,9 @@ from pathlib import Path
 from fcn.errors import RunError
 from fcn.nets import find
 from fcn.solvers import BEST, Choice, Run, weights_for
+from fcn.text import few
+
+DEFAULT = 'voc-fcn8s'  # the net that is meant where none is named
 
 
 def resolve(net: str | Path) -> tuple[str, Run | None]:
@@ -14,7 +17,7 @@ def resolve(net: str | Path) -> tuple[str, Run | None]:
     """
     if not Path(net).is_dir():
         return str(net), None
-    run = Run(net)
+    run = Run(only_run(net))
     manifest = run.snapshots.newest()
     if manifest is None:
         run.weights()  # Raises RunError, which says what is wrong.
@@ -22,8 +25,25 @@ def resolve(net: str | Path) -> tuple[str, Run | None]:
     return manifest['settings']['net'], run
 
 
+def only_run(folder: str | Path) -> Path:
+    """Return a run folder: `folder`, or the one in it, as runs/photos holds runs/photos/NET.
+
+    Raises RunError if there are several in it.
+    """
+    folder = Path(folder)
+    if Run(folder).snapshots.all():
+        return folder
+    inside = [path for path in sorted(folder.iterdir()) if Run(path).snapshots.all()]
+    if len(inside) > 1:
+        raise RunError(
+            f'{folder}: holds the runs {few([path.name for path in inside])}; name one of them, '
+            f'as {inside[0]}'
+        )
+    return inside[0] if inside else folder
+
+
 def weights_of_net(
-    net: str | Path,
+    net: str | Path | None,
     weights: str | Path | None,
     runs: str | Path,
     snapshot: Choice | None = None,
@@ -31,10 +51,15 @@ def weights_of_net(
     """Return (name, caffemodel) of a net: of `weights`, of the run folder, of the net's run under
     `runs`, or as published.
 
-    `snapshot` is that of the run to take: 'best', 'newest' or an iteration, by default the best
-    that was validated, else the newest. Raises FCNError that says what is missing.
+    With `weights` that are a run's, `net` may be None. `snapshot` is that of the run to take:
+    'best', 'newest' or an iteration, by default the best that was validated, else the newest.
+    Raises FCNError that says what is missing.
     """
-    name, run = resolve(net)
+    if weights is not None and Path(weights).is_dir():
+        weights = only_run(weights)
+        if net is None:
+            net, weights = weights, None
+    name, run = resolve(net or DEFAULT)
     if find(name).is_classifier:
         raise RunError(f'{name}: is a classifier; name an FCN')
     if run and not weights:

@@ -16,7 +16,6 @@ from PIL import Image
 
 from fcn import visualize
 from fcn.arrays import depth_array, rgb_array
-from fcn.data_layers import DATASETS
 from fcn.data_layers.images import count_values, label_image
 from fcn.data_layers.inputs import LogDepth
 from fcn.engine import choose_device, threads_here
@@ -24,7 +23,8 @@ from fcn.errors import DataError, FCNError, RunError
 from fcn.inference import Images, forward, load_net, segment, softmax
 from fcn.memory import SHARE, free_memory
 from fcn.memory_estimate import MemoryEstimate, Use, segmenting
-from fcn.nets import NetConfig, deploy_net, find
+from fcn.nets import NetConfig, deploy_net
+from fcn.own import config_of
 from fcn.runs import weights_of_net
 from fcn.text import gigabytes
 from fcn.tiling import Tiling, by_tiles
@@ -108,7 +108,7 @@ class Segmenter:
         Raises FCNError, or WeightsError if the weights are of another net.
         """
         self.name = name
-        self.config: NetConfig = find(name)
+        self.config: NetConfig = config_of(name, Path(weights))
         if self.config.is_classifier:
             raise RunError(f'{name} is a classifier; segment with an FCN')
         self.weights = Path(weights)
@@ -195,7 +195,7 @@ class Segmenter:
 
     def _colours(self, label: str) -> np.ndarray:
         """Return the colours of a label's classes, K×3 uint8 RGB."""
-        return DATASETS[self.config.data].colours_of(label)
+        return self.config.dataset.colours_of(label)
 
     def _probabilities(self, images: Images, tile: int | None, label: str) -> np.ndarray:
         scored = self._run(forward, images, tile, floats=2)
@@ -208,7 +208,7 @@ class Segmenter:
             raise FCNError(f'{unknown[0]}: {self.name} sees no {unknown[0]}; leave it out')
         if missing := [name for name in names if name not in others]:
             raise FCNError(f'{self.name} sees {missing[0]} too; give it as {missing[0]}=')
-        inputs = DATASETS[self.config.data].inputs
+        inputs = self.config.dataset.inputs
         arrays = {
             name: _array(inputs[name], given, name)
             for name, given in ((first, image), *((name, others[name]) for name in names))
@@ -289,7 +289,7 @@ def _described(image: ImageLike, name: str) -> str:
 
 
 def load(
-    net: str | Path,
+    net: str | Path | None = None,
     weights: str | Path | None = None,
     *,
     snapshot: str | int | None = None,
@@ -299,7 +299,8 @@ def load(
 ) -> Segmenter:
     """Load a net to segment images with.
 
-    `net` is a run folder, such as 'runs/voc-fcn8s', or the name of a net. `weights` is a caffemodel
+    `net` is a run folder, such as 'runs/voc-fcn8s', or the name of a net; by default that of the
+    run folder `weights`, else FCN-8s of PASCAL VOC. `weights` is a caffemodel
     or a run folder; without it those of the net's run under `runs` are taken, or those that its
     authors published if `prepare.py fcn-weights` fetched them. `snapshot` is that of the run to
     take: 'best', 'newest' or an iteration; by default the best that was validated, or the newest if

@@ -1,15 +1,17 @@
 """Trains a net from Python: the same as the command `solve`."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fcn.data_layers.augment import MAX_JITTER
+from fcn.data_layers.own.describe import Asked
 from fcn.engine import choose_device
 from fcn.errors import FCNError
 from fcn.metrics import format_results
+from fcn.own import choose_net, is_own, plan
 from fcn.segmenter import Segmenter, load
 from fcn.solvers import Options, Progress, plan_stages, sources, unused_folder
 from fcn.solvers.log import Log
@@ -47,7 +49,7 @@ class TrainingResult:
 
 
 def train(
-    net: str,
+    net: str | None,
     data: str | Path | None = None,
     iterations: int | None = None,
     *,
@@ -72,6 +74,12 @@ def train(
     snapshot_every: int | None = None,
     gpu: int | None = None,
     progress: Progress | None = None,
+    classes: int | str | Sequence[str] | None = None,
+    legend: str | Path | None = None,
+    foreground: int | None = None,
+    unlabelled: Literal['background', 'void'] = 'background',
+    unknown: Literal['refuse', 'snap', 'void'] = 'refuse',
+    val_share: float = 0.2,
 ) -> TrainingResult:
     """Train a net in the folder runs/NET, or go on where a run there was interrupted.
 
@@ -83,6 +91,10 @@ def train(
     take of a run that it starts from: 'best', 'newest' or an iteration; by default the best that
     was validated. What is None is the recipe's own. The other options are those of
     `solve.py --help`.
+
+    `data` may be a folder of the user's own images and labels. Then the net takes its classes, a
+    net of None is chosen, and the run's folder is runs/DATA/NET. `classes` are their number, their
+    names, or a file of names, and the options after it are those of `fcn check --help`.
 
     Ctrl-C takes a snapshot and returns, if this is the main thread. `progress` hears about every
     iteration; fcn.progress.TrainingBar shows a bar. Raises FCNError, RunError, DataError,
@@ -104,9 +116,29 @@ def train(
         if value is not None and not minimum <= value <= maximum:
             raise FCNError(f'{name}={value}: is not from {minimum:g} to {maximum:g}')
     device = choose_device(gpu)
-    source, val = sources(net, data, train_data, train_split, val_split)
+    asked = Asked(
+        classes if classes is None or isinstance(classes, str) else _classes(classes),
+        None if legend is None else Path(legend),
+        foreground,
+        unlabelled,
+        unknown,
+        seed,
+        val_share,
+    )
+    given = [] if weights is None else weights if isinstance(weights, list) else [str(weights)]
+    own = None
+    if data is not None and is_own(data, net, asked):
+        if train_data or train_split or val_split:
+            raise FCNError('train_data, train_split and val_split are for the sets of the paper')
+        own = plan(data, runs, asked)
+        net, runs = net or choose_net(given, device).net, own.runs
+    if net is None:
+        raise FCNError('net=None: name a net of fcn.NETS')
+    train, val = None, None
+    if not own:
+        train, val = sources(net, data, train_data, train_split, val_split)
     options = Options(
-        source,
+        train,
         val,
         max_iter=iterations,
         base_lr=base_lr,
@@ -125,7 +157,8 @@ def train(
         balance=balance,
         new_run=lambda: _new_run(arguments),
     )
-    given = [] if weights is None else weights if isinstance(weights, list) else [str(weights)]
+    if own:
+        options = own.options(net, options)
     (stage,) = plan_stages([net], runs, lambda _: options, given, from_run, snapshot)
     if not stage.done:
         stage.train(progress or Progress())
@@ -135,6 +168,11 @@ def train(
     first = next(iter(validation), '')
     metrics = validation.pop(first, {})
     return TrainingResult(net, run.folder, run.iteration, metrics, validation, not stage.done)
+
+
+def _classes(classes: int | Sequence[str]) -> str:
+    """Return classes as the option --classes says them."""
+    return str(classes) if isinstance(classes, int) else ','.join(classes)
 
 
 def _new_run(arguments: Mapping[str, Any]) -> str:

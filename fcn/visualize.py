@@ -1,5 +1,6 @@
 """Pictures: labels in colour, overlays with a legend, grids such as Figure 4, learning curves."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fcn.data_layers import VOID, voc_palette
 from fcn.data_layers.palette import palette_of
+from fcn.io import replacing
 
 if TYPE_CHECKING:  # It takes half a second to load, and an overlay does without.
     from matplotlib.figure import Figure
@@ -93,6 +95,56 @@ def grid(
             if sides and column == 0:
                 axes.set_ylabel(sides[index], fontsize=8, labelpad=3)
         top -= tall + gap
+    _save(figure, path)
+
+
+def contact_sheet(
+    path: str | Path,
+    rows: Sequence[tuple[np.ndarray, np.ndarray]],
+    dataset: 'HasClasses',
+    shares: Sequence[float],
+) -> None:
+    """Write pictures, their labels and how often each class occurs to a PNG.
+
+    `rows` holds images H×W×3 uint8 and labels H×W; `shares` are those of the classes' pixels.
+    """
+    painted = [
+        ({'image': image, 'labels over it': _painted(image, labels, dataset.colours)}, {}, labels)
+        for image, labels in rows
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = [Path(scratch) / name for name in ('grid.png', 'shares.png')]
+        grid(parts[0], painted, dataset)
+        _bars(parts[1], dataset, shares)
+        above, below = (Image.open(part).convert('RGB') for part in parts)
+    sheet = Image.new('RGB', (max(above.width, below.width), above.height + below.height), 'white')
+    sheet.paste(above, (0, 0))
+    sheet.paste(below, (0, above.height))
+    with replacing(Path(path), durable=False) as partial:
+        sheet.save(partial)
+
+
+def _painted(image: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return an image with its labels painted over it, void left as it is."""
+    mixed = (0.45 * image + 0.55 * colour_label(labels, colours)).astype(np.uint8)
+    return np.where((labels == VOID)[..., np.newaxis], image, mixed)
+
+
+def _bars(path: Path, dataset: 'HasClasses', shares: Sequence[float]) -> None:
+    """Write a bar for the share of each class."""
+    from matplotlib.figure import Figure
+
+    names = list(dataset.classes)
+    figure = Figure(figsize=(5, 0.6 + 0.22 * len(names)), layout='constrained')
+    axes = figure.add_subplot()
+    percent = [100 * share for share in shares]
+    colours = [_unit(tuple(colour)) for colour in dataset.colours]
+    bars = axes.barh(names, percent, color=colours, edgecolor='0.5', linewidth=0.5)
+    axes.bar_label(bars, [f'{share:.2g}' for share in percent], padding=2, fontsize=7)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel('pixels, %', fontsize=8)
     _save(figure, path)
 
 

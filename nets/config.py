@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from caffe import NetSpec
 from caffe.net_spec import Top
 
-from fcn.data_layers import DATASETS
+from fcn.data_layers import DATASETS, DatasetConfig
 
 
 class Backbone(Protocol):
@@ -44,7 +44,8 @@ class NetConfig:
     with the authors' weights, report.
 
     `learn_upsampling` lets the upsampling before the last be learned, as in the CVPR paper, and
-    `fuse_by` is how scores are fused: by their SUM, or their MAX.
+    `fuse_by` is how scores are fused: by their SUM, or their MAX. `own` is a set of the user's own
+    images that the net learns in the place of `data`.
     """
 
     about: str
@@ -62,6 +63,12 @@ class NetConfig:
     published: float | None = None
     learn_upsampling: bool = False
     fuse_by: Literal['SUM', 'MAX'] = 'SUM'
+    own: DatasetConfig | None = None
+
+    @property
+    def dataset(self) -> DatasetConfig:
+        """What the net learns: its data set of the table, or a set of the user's own."""
+        return self.own or DATASETS[self.data]
 
     @property
     def is_classifier(self) -> bool:
@@ -82,7 +89,7 @@ class NetConfig:
     @property
     def input_names(self) -> tuple[str, ...]:
         """The inputs that the net sees, by their names in the data set."""
-        return self.inputs or tuple(DATASETS[self.data].inputs)
+        return self.inputs or tuple(self.dataset.inputs)
 
     @property
     def input_blobs(self) -> dict[str, str]:
@@ -93,7 +100,7 @@ class NetConfig:
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """The class names of each label that the net scores."""
-        labels = DATASETS[self.data].labels
+        labels = self.dataset.labels
         return {label: labels[label] for label in self.labels or labels}
 
     @property
@@ -108,4 +115,4 @@ class NetConfig:
 
     def suffix(self, label: str) -> str:
         """How the layers of a label's head end on a data set with several labels, as published."""
-        return f'_{label}' if len(DATASETS[self.data].labels) > 1 else ''
+        return f'_{label}' if len(self.dataset.labels) > 1 else ''

@@ -10,7 +10,7 @@ from caffe import layers as L
 from caffe.net_spec import Top
 from caffe.proto.caffe_pb2 import NetParameter
 
-from fcn.data_layers import DATASETS, Source
+from fcn.data_layers import Source
 
 from .builder import Builder, NamedHead, add_head
 from .config import NetConfig
@@ -74,7 +74,7 @@ def train_net_with_inputs(config: NetConfig, side: int) -> NetParameter:
     Images are 1×C×side×side and labels 1×1×side×side, or 1×1 for a classifier.
     """
     spec = train_net(config, Source('', '', '')).to_proto()
-    data, inputs = spec.layer[0], DATASETS[config.data].inputs
+    data, inputs = spec.layer[0], config.dataset.inputs
     data.type = 'Input'
     data.ClearField('python_param')
     for name in config.input_blobs:
@@ -89,7 +89,7 @@ def deploy_net(config: NetConfig) -> NetSpec:
     n = NetSpec()
     side = config.backbone.input_size if config.is_classifier else 500
     for name, blob in config.input_blobs.items():
-        channels = DATASETS[config.data].inputs[name].channels
+        channels = config.dataset.inputs[name].channels
         n[blob] = L.Input(input_param=dict(shape=dict(dim=[1, channels, side, side])))
     for _, scores in _heads(n, config, deploy=True):
         if config.is_classifier:

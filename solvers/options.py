@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fcn.data_layers import Source
+from fcn.data_layers import OwnConfig, Source
 
 
 @dataclass
@@ -35,5 +35,7 @@ class Options:
     sampling: float | None = None
     # Weight the loss by class.
     balance: bool = False
+    # A set of the user's own images, whose classes the net takes.
+    own: OwnConfig | None = None
     # Returns the command that starts a new run from this one with these options, for messages.
     new_run: Callable[[], str] | None = None

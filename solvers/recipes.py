@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from google.protobuf.text_encoding import CEscape
 
-from fcn.data_layers import DATASETS
 from fcn.nets import find
 
 
@@ -46,7 +45,7 @@ def recipe_of(name: str) -> Recipe:
 def solver_fields(name: str, **changes: Any) -> dict[str, Any]:
     """Return the fields of net `name`'s solver, in Caffe's names; `changes` replaces some."""
     config, recipe = find(name), recipe_of(name)
-    phase, _ = DATASETS[config.data].phases
+    phase, _ = config.dataset.phases
     fields = dict(
         train_net=f'nets/{name}/{phase}.prototxt',
         lr_policy='fixed',

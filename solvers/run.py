@@ -3,6 +3,7 @@
     run.json                 what was asked for, and the versions of what computed it
     train.prototxt …         the nets and the solver as they were used
     surgery.txt              where each starting weight came from
+    dataset.json             of one's own images: what they are, their classes and colours
     log.jsonl                one JSON object per line: losses, validations, events
     snapshots/iter_00004000  weights, solver state and manifest of one iteration
 
@@ -38,8 +39,8 @@ from .snapshot import (
 )
 from .snapshots import NEWEST, Choice, Snapshots
 
-ABOUT, LOG, SURGERY = 'run.json', 'log.jsonl', 'surgery.txt'
-FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', SURGERY)
+ABOUT, LOG, SURGERY, MANIFEST = 'run.json', 'log.jsonl', 'surgery.txt', 'dataset.json'
+FILES = ('train.prototxt', 'val.prototxt', 'deploy.prototxt', 'solver.prototxt', SURGERY, MANIFEST)
 
 # What becomes of a damaged file; the others are written again.
 _CONSEQUENCES = {

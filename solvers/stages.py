@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fcn.data_layers import DATASETS, Source, source_at
+from fcn.data_layers import Source, source_at
 from fcn.errors import RunError
 from fcn.nets import find
 from fcn.surgery import weights_and_stream
@@ -212,7 +212,7 @@ def sources(
     `data` is a folder for both and `train_data` another to learn from; what is None is the data
     set's own. Raises DataError for a folder of another layout.
     """
-    dataset = DATASETS[find(name).data]
+    dataset = find(name).dataset
     train, val = dataset.train, dataset.val
     if train is None or val is None:
         raise RunError(f'{name} is fetched, not trained; name another net')

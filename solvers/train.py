@@ -6,12 +6,13 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from fcn import surgery
-from fcn.data_layers import DATASETS, Source
+from fcn.data_layers import Source
 from fcn.engine import caffe, release_activations, threads, versions
 from fcn.errors import DivergedError, FCNError
 from fcn.inference import close_layers
@@ -26,7 +27,7 @@ from .options import Options
 from .overrides import augmented, check, scaled_batch_size
 from .progress import Progress
 from .recipes import recipe_of, solver_prototxt
-from .run import SURGERY, Run
+from .run import MANIFEST, SURGERY, Run
 from .validation import Results, Validation
 
 # What a net starts from: (caffemodel, stream) pairs.
@@ -45,9 +46,9 @@ class Trainer:
 
     def __init__(self, name: str, folder: str | Path, options: Options) -> None:
         """Plan the training of net `name` in `folder`. Raises FCNError for impossible options."""
-        self.name, self.config, self.options = name, find(name), options
+        self.name, self.config, self.options = name, replace(find(name), own=options.own), options
         check(name, self.config, options)
-        self.dataset, self.recipe = DATASETS[self.config.data], recipe_of(name)
+        self.dataset, self.recipe = self.config.dataset, recipe_of(name)
         train, val = options.train or self.dataset.train, options.val or self.dataset.val
         assert train and val and self.config.max_iter  # as every net has that is trained
         self.train_source = augmented(train, options.mirror, options.jitter)
@@ -65,8 +66,8 @@ class Trainer:
         there was such a setting."""
         return dict(
             net=self.name,
-            train=self.train_source.param_str(),
-            val=self.val_source.param_str(),
+            train=self._identity(self.train_source),
+            val=self._identity(self.val_source),
             base_lr=self.options.base_lr or self.config.base_lr,
             iter_size=self.iter_size,
             seed=self.options.seed,
@@ -74,6 +75,13 @@ class Trainer:
             sampling=self.options.sampling,
             balance=self.options.balance or None,
         )
+
+    def _identity(self, source: Source) -> str:
+        """Return what tells one source from another: of one's own images, what they are, wherever
+        they lie."""
+        if self.options.own:
+            source = source._replace(root=self.options.own.manifest.fingerprint())
+        return source.param_str()
 
     @property
     def done(self) -> bool:
@@ -251,6 +259,9 @@ class Trainer:
         folder, iteration, seed = self.run.folder, self.run.iteration, self.options.seed
         train = _with(self.train_source, seed=seed, position=iteration * self.images)
         val = _with(self.val_source, limit=passes * _batch(self.val_source))
+        if self.options.own:  # The run keeps what it needs to know of them.
+            self.options.own.manifest.write(folder / MANIFEST)
+            train, val = (source._replace(root=str(folder / MANIFEST)) for source in (train, val))
         sampling = None
         if self.options.sampling:
             sampling = dict(p=self.options.sampling, seed=seed, position=iteration * self.iter_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Report:
     `unused`, which holds layers of the file."""
 
     copied: list[str] = field(default_factory=list)
+    anew: list[str] = field(default_factory=list)  # in the file for other classes
     cast: list[str] = field(default_factory=list)  # from fully connected to convolution
     expanded: list[str] = field(default_factory=list)  # by an input channel, the others' mean
     unused: list[str] = field(default_factory=list)  # in the file, not in the net
@@ -55,6 +56,7 @@ class Report:
             'cast to convolutions': self.cast,
             'given one more input channel': self.expanded,
             'in the file, not in the net': self.unused,
+            'in the file for another number of classes, so begun anew': self.anew,
             'filled with bilinear interpolation': self.interpolated,
             'set to zero': self.zero,
             'constant': self.constant,
@@ -71,20 +73,23 @@ class Report:
 
     def add(self, other: Report) -> None:
         """Add what another report says of its file."""
-        for name in ('copied', 'cast', 'expanded', 'unused'):
+        for name in ('copied', 'anew', 'cast', 'expanded', 'unused'):
             getattr(self, name).extend(getattr(other, name))
         self.renamed |= other.renamed
 
 
-def transplant(net: caffe.Net, weights: Weights, suffix: str = '') -> Report:
+def transplant(
+    net: caffe.Net, weights: Weights, suffix: str = '', by_classes: Collection[str] = ()
+) -> Report:
     """Copy weights into the layers of `net` that have their names plus `suffix`.
 
     `weights` is a caffemodel, or yields (name, list of arrays) as read_weights does. A fully
     connected layer is cast to the convolution of its name. NAME_bgrd takes the filters of NAME, and
     their mean over colours for depth (section 5, NYUDv2). A name from the authors' first release,
-    such as score-fr, goes to the name that the layer has had since. Returns a Report whose
-    `missing` holds the layers that got nothing. Raises WeightsError where a name is shared and the
-    numbers of elements differ.
+    such as score-fr, goes to the name that the layer has had since. Layers of `by_classes` get
+    nothing if the file has them for another number of classes. Returns a Report whose `missing`
+    holds the layers that got nothing. Raises WeightsError where a name is shared and the numbers of
+    elements differ.
     """
     report = Report(missing=list(net.params))
     if isinstance(weights, str | Path):
@@ -103,6 +108,9 @@ def transplant(net: caffe.Net, weights: Weights, suffix: str = '') -> Report:
             continue
         if target not in report.missing:
             raise WeightsError(f'{prefix}holds two layers named {target}; give another file')
+        if target in by_classes and _is_of_other_classes(net, target, blobs):
+            report.anew.append(target)
+            continue
         is_expanded = target == source + suffix + EXPANDED
         try:
             same_shape = _copy(net, target, _expanded(blobs) if is_expanded else blobs)
@@ -131,6 +139,17 @@ def _target(net: caffe.Net, source: str, suffix: str, blobs: list[np.ndarray]) -
         if shapes == [tuple(blob.shape) for blob in blobs_of_net]:
             return new_name + suffix
     return None
+
+
+def _is_of_other_classes(net: caffe.Net, name: str, blobs: list[np.ndarray]) -> bool:
+    """Return whether a layer's arrays fit it but for the number of classes."""
+    shapes = [tuple(blob.shape) for blob in net.params[name]]
+    given = [array.shape for array in blobs]
+    if given == shapes or [len(shape) for shape in given] != [len(shape) for shape in shapes]:
+        return False
+    # Deconvolutions are outputs × inputs × kernel, both of them classes (or one, with groups).
+    first = 2 if net.layer_dict[name].type == 'Deconvolution' else 1
+    return all(one[first:] == other[first:] for one, other in zip(given, shapes, strict=True))
 
 
 def _expanded(blobs: list[np.ndarray]) -> list[np.ndarray]:
@@ -179,14 +198,16 @@ def start(
     """Make the starting weights of `net` and return the Report.
 
     `sources` yields (weights, suffix) pairs, as `transplant` takes them. Layers that they do not
-    hold are filled as the paper says: deconvolutions bilinear (section 3.3), score layers zero
-    (section 4.1). With `init_missing` any other layer is drawn from Gaussians seeded by `seed`.
+    hold, or hold for another number of classes, are filled as the paper says: deconvolutions
+    bilinear (section 3.3), score layers zero (section 4.1). With `init_missing` any other layer is
+    drawn from Gaussians seeded by `seed`.
     """
     total = Report()
-    for weights, suffix in sources:
-        total.add(transplant(net, weights, suffix))
-    filled = {*total.copied, *total.cast, *total.expanded}
     scoring = scoring_layers(net)
+    upsampling = {name for name in net.params if net.layer_dict[name].type == 'Deconvolution'}
+    for weights, suffix in sources:
+        total.add(transplant(net, weights, suffix, scoring | upsampling))
+    filled = {*total.copied, *total.cast, *total.expanded}
     for name in net.params:
         if name in filled:
             continue

@@ -56,7 +56,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
     add('images', nargs='+', metavar='IMAGE', help='files, folders or patterns')
-    add('--net', default='voc-fcn8s', metavar='NET', help='net or run folder (default: voc-fcn8s)')
+    add('--net', metavar='NET', help='net or run folder (default: that of --weights, or voc-fcn8s)')
     add(
         '--out',
         type=Path,

@@ -3,6 +3,7 @@
     python prepare.py voc               PASCAL VOC 2011; or sbd, nyud, siftflow, pascal-context
     python prepare.py ilsvrc [NET …]    the classifiers that nets start from: all, or those named
     python prepare.py fcn-weights NET   weights that the paper's authors published
+    python prepare.py check DIR         look through images and labels of your own (`fcn check`)
     python prepare.py voc --from VOCtrainval_25-May-2011.tar --from VOC2011test.tar
 
 An interrupted download goes on where it stopped, and what is on the disk is left alone. With
@@ -12,10 +13,12 @@ validated.
 """
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fcn.cli import Parser
+from fcn.commands import check
 from fcn.errors import FCNError
 from fcn.io import lock_folder, make_folder
 from fcn.preparation import ARCHIVES, make
@@ -92,7 +95,10 @@ def _megabytes(files: Iterable[Path]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ['check']:
+        return check.main(given[1:])
+    args = parse(given)
     if args.what in ARCHIVES:
         prepare_set(args)
     else:

@@ -17,7 +17,6 @@ import logging
 from pathlib import Path
 
 from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
-from fcn.data_layers import DATASETS
 from fcn.engine import choose_device, set_threads
 from fcn.errors import RunError
 from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, write_labels
@@ -96,7 +95,7 @@ def submit(args: argparse.Namespace) -> Path:
 def score(args: argparse.Namespace) -> Evaluation:
     """Score what the arguments name."""
     if args.pred:
-        classes = DATASETS[find(args.net).data].classes
+        classes = find(args.net).dataset.classes
         return score_folders(args.pred, args.truth, classes, progress=bar('score', 'image'))
     return evaluate(
         args.net,

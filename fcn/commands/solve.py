@@ -2,7 +2,8 @@
 
     python solve.py                     FCN-8s for PASCAL VOC: 32s, then 16s, then 8s
     python solve.py voc-fcn-alexnet     any net of nets/table.py, or several in turn
-    python solve.py --data DIR …        on images and labels of your own, in the layout of VOC
+    python solve.py --data DIR          on images and labels of your own; a net is chosen
+    python solve.py NET --data DIR      or named: it takes the classes of the set
     python solve.py NET --from RUN --runs DIR …    another rate or other data, from a run's weights
 
 What is finished is skipped, and what was interrupted resumes from its last snapshot.
@@ -13,10 +14,22 @@ import shlex
 import sys
 from pathlib import Path
 
-from fcn.cli import Parser, add_net_options, add_snapshot_option, integer, number, positive
+from fcn.cli import (
+    Parser,
+    add_data_options,
+    add_net_options,
+    add_snapshot_option,
+    bar,
+    integer,
+    number,
+    positive,
+)
 from fcn.data_layers.augment import MAX_JITTER
+from fcn.data_layers.own.describe import Asked
 from fcn.engine import choose_device, set_threads
+from fcn.errors import FCNError
 from fcn.metrics import format_results
+from fcn.own import Plan, choose_net, is_own, plan
 from fcn.progress import TrainingBar
 from fcn.solvers import Options, plan_stages, sources, unused_folder
 from fcn.text import command_line
@@ -28,7 +41,12 @@ START = 'nets', 'runs', 'weights', 'from_run', 'snapshot'  # arguments of what s
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
-    add('nets', nargs='*', default=FCN8S, metavar='NET', help='default: ' + ' '.join(FCN8S))
+    add(
+        'nets',
+        nargs='*',
+        metavar='NET',
+        help='default: ' + ' '.join(FCN8S) + '; for images of your own, one is chosen',
+    )
     add('--data', metavar='DIR', help='folder of the images, to learn from and to validate on')
     add('--train-data', metavar='DIR', help='folder of the images to learn from, if another')
     add('--train-split', metavar='SPLIT', help='list of images to learn from')
@@ -98,13 +116,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         'goes without --weights',
     )
     add_snapshot_option(parser, "to start from (an iteration: the first net's)")
+    add_data_options(parser)
     return parser.parse_args(arguments)
 
 
-def options(name: str, args: argparse.Namespace, device: str) -> Options:
+def options(name: str, args: argparse.Namespace, device: str, own: Plan | None) -> Options:
     """Return the options of one net's training that the command line asks for."""
-    train, val = sources(name, args.data, args.train_data, args.train_split, args.val_split)
-    return Options(
+    train, val = None, None
+    if not own:
+        train, val = sources(name, args.data, args.train_data, args.train_split, args.val_split)
+    asked = Options(
         train,
         val,
         max_iter=args.iterations,
@@ -124,6 +145,7 @@ def options(name: str, args: argparse.Namespace, device: str) -> Options:
         balance=args.balance,
         new_run=lambda: new_run(name, args),
     )
+    return own.options(name, asked) if own else asked
 
 
 def new_run(name: str, args: argparse.Namespace) -> str:
@@ -149,15 +171,37 @@ def given_options(args: argparse.Namespace) -> list[str]:
     return words
 
 
+def plan_own(args: argparse.Namespace, device: str) -> Plan | None:
+    """Return the plan for the set of the user's own that the arguments name, and complete them;
+    None for a set of the paper."""
+    asked = Asked.of(args)
+    if not args.data or not is_own(args.data, args.nets[0] if args.nets else None, asked):
+        return None
+    if args.train_data or args.train_split or args.val_split:
+        raise FCNError(
+            '--train-data, --train-split and --val-split are for the sets of the paper; a set of '
+            'your own has train and val as its folders or lists'
+        )
+    own = plan(args.data, args.runs, asked, bar('check', 'label'))
+    if not args.nets:
+        choice = choose_net(args.weights or [], device)
+        args.nets = [choice.net]
+        print(f'{choice.net}: {choice.reason}')
+    args.runs = own.runs
+    return own
+
+
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     device = choose_device(args.gpu)
     if args.threads:
         set_threads(args.threads)
+    own = plan_own(args, device)
+    args.nets = args.nets or FCN8S
     stages = plan_stages(
         args.nets,
         args.runs,
-        lambda name: options(name, args, device),
+        lambda name: options(name, args, device, own),
         args.weights or (),
         args.from_run,
         args.snapshot,

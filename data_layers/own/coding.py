@@ -1,0 +1,289 @@
+"""Decides which class a pixel of a set's masks is, or says why that cannot be decided.
+
+A guess that is wrong trains a net on other classes than the user's, so each branch either is
+certain, says in a note what it took, or refuses with the option that decides it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fcn.errors import DataError
+from fcn.text import few
+
+from ..images import VOID
+from ..palette import voc_palette
+from .facts import MaskFacts, total
+from .legends import Legend
+from .masks import Coding, Unknown, pack, unpack, voc_colours
+
+MAX_CLASSES = 255
+SHOWN = 12  # colours that a message lists
+# A colour that takes less of all pixels is an edge's, not a class's.
+RARE = 1e-3
+
+
+class Wishes(NamedTuple):
+    """What the user says about the masks: the options of the same names."""
+
+    classes: int | None = None
+    foreground: int | None = None
+    unlabelled: int = 0
+    unknown: Unknown = 'refuse'
+
+
+class Decision(NamedTuple):
+    """A coding, the names and colours of the classes, and what was taken for granted."""
+
+    coding: Coding
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    notes: tuple[str, ...]
+
+
+def decide(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
+    """Return the coding of a set's masks.
+
+    `legend` has the names of the classes, and their colours if they are known. Raises DataError,
+    which says what the masks hold and what to give.
+    """
+    readable = [fact for fact in facts if not fact.problem]
+    if not readable:
+        raise DataError(facts[0].problem if facts else 'there are no masks')
+    coloured = [fact for fact in readable if fact.coloured]
+    if legend and legend.colours and _follow(readable, legend):
+        return _by_legend(legend, wishes)
+    if coloured and len(coloured) < len(readable):
+        plain = next(fact for fact in readable if not fact.coloured)
+        raise DataError(
+            f'{coloured[0].path}: holds colours, and {plain.path} numbers; '
+            'masks of one set are coded alike: give a legend if both are colours'
+        )
+    if coloured:
+        return _by_colours(coloured, legend, wishes)
+    palettes = [fact for fact in readable if fact.palette is not None]
+    if len(palettes) == len(readable):
+        return _by_palettes(palettes, legend, wishes)
+    return _by_numbers(readable, legend, wishes)
+
+
+def _follow(facts: Sequence[MaskFacts], legend: Legend) -> bool:
+    """Whether the masks hold the legend's colours, and not the numbers of its classes."""
+    if any(fact.coloured for fact in facts):
+        return True
+    colours = {int(packed) for packed in map(_packed, legend.colours or ())}
+    used = {colour for fact in facts for colour in (fact.palette or {}).values()}
+    if used:
+        return used <= colours
+    grey = {value * 0x010101 for value in total(facts)}
+    numbers = set(total(facts)) - {VOID} <= set(range(len(legend.names)))
+    return grey <= colours and not numbers
+
+
+def _packed(colour: tuple[int, int, int]) -> int:
+    return colour[0] << 16 | colour[1] << 8 | colour[2]
+
+
+def _by_legend(legend: Legend, wishes: Wishes) -> Decision:
+    """Take the classes of a legend's colours; those that are named as void are no classes."""
+    assert legend.colours is not None
+    pairs = list(zip(legend.names, legend.colours, strict=True))
+    if twice := [colour for colour, n in Counter(legend.colours).items() if n > 1]:
+        raise DataError(f'the legend gives the colour {twice[0]} to two classes')
+    kept = [(name, colour) for name, colour in pairs if not is_void(name)]
+    colours = {_packed(colour): number for number, (_, colour) in enumerate(kept)}
+    colours |= {_packed(colour): VOID for name, colour in pairs if is_void(name)}
+    coding = Coding(len(kept), None, colours, wishes.unlabelled, wishes.unknown)
+    notes = ('pixels are read by the colours of the legend',)
+    return Decision(coding, tuple(n for n, _ in kept), tuple(c for _, c in kept), notes)
+
+
+def is_void(name: str) -> bool:
+    """Whether a class is named as pixels are that are of no class."""
+    return name.strip('_ ').lower() in ('void', 'ignore', 'ignored', "don't care", 'dontcare')
+
+
+def _by_colours(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
+    """Take the colours of the VOC palette as the numbers of classes; refuse others."""
+    counts = total(facts)
+    frequent = _frequent(counts)
+    known = voc_colours()
+    if set(frequent) <= set(known):
+        numbers = [known[colour] for colour in frequent if known[colour] != VOID]
+        names = _names(max(numbers, default=0) + 1, legend, wishes)
+        colours = {colour: number for colour, number in known.items() if number < len(names)}
+        colours[int(pack(voc_palette())[VOID])] = VOID
+        coding = Coding(len(names), None, colours, wishes.unlabelled, wishes.unknown)
+        note = 'the masks hold the colours of the VOC palette: each is the class of its number'
+        return Decision(coding, names, _voc(len(names)), (note,))
+    many = ''
+    if len(counts) > 4 * len(frequent):
+        many = (
+            f', besides {len(counts) - len(frequent)} rare ones, as smoothed edges or JPEG make '
+            'them (--unknown snap or void says what they are)'
+        )
+    if any(fact.lossy for fact in facts):
+        many += '; JPEG changes colours, so PNG is the format for masks'
+    raise DataError(
+        f'{facts[0].path}: the masks hold colours whose classes are not known: '
+        f'{_listed(frequent, counts)}{many}; give --legend FILE with a line name,red,green,blue '
+        'for each class'
+    )
+
+
+def _frequent(counts: Counter[int]) -> list[int]:
+    whole = sum(counts.values())
+    return [colour for colour, n in counts.most_common() if n >= RARE * whole] or [
+        colour for colour, _ in counts.most_common(1)
+    ]
+
+
+def _listed(colours: Sequence[int], counts: Counter[int]) -> str:
+    whole = sum(counts.values())
+    shown = [f'{unpack(c)} {100 * counts[c] / whole:.1f} %' for c in colours[:SHOWN]]
+    more = f' and {len(colours) - SHOWN} more' if len(colours) > SHOWN else ''
+    return ', '.join(shown) + more
+
+
+def _by_palettes(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
+    """Tell whether the values or the colours of palette images are the classes."""
+    voc = pack(voc_palette())
+    used: dict[int, tuple[int, MaskFacts]] = {}
+    clash = None
+    for fact in facts:
+        for value, colour in (fact.palette or {}).items():
+            first, origin = used.setdefault(value, (colour, fact))
+            if first != colour and clash is None:
+                clash = value, origin, fact
+    ours = all(colour == voc[min(value, VOID)] for value, (colour, _) in used.items())
+    known = voc_colours()
+    colours = {colour for fact in facts for colour in (fact.palette or {}).values()}
+    if ours and clash is None:
+        return _by_numbers(facts, legend, wishes)
+    grey = all(colour % 0x010101 == 0 for colour in colours)
+    if len(colours) > 1 and colours <= set(known) and not grey:
+        painted = [_painted(fact) for fact in facts]
+        decision = _by_colours(painted, legend, wishes)
+        note = (
+            'the palettes hold the colours of VOC in an order of their own: '
+            'the colours are the classes, not the values'
+        )
+        return decision._replace(notes=(note,))
+    if clash is not None:
+        value, one, other = clash
+        assert one.palette and other.palette
+        raise DataError(
+            f'{other.path}: value {value} is {unpack(other.palette[value])}, and in {one.path} '
+            f'{unpack(one.palette[value])}: the palettes differ, so the colours are the classes; '
+            'give --legend FILE with a line name,red,green,blue for each class'
+        )
+    decision = _by_numbers(facts, legend, wishes)
+    shown = {value: unpack(used[value][0]) for value in range(len(decision.names)) if value in used}
+    painted_colours = tuple(
+        shown.get(number, colour) for number, colour in enumerate(decision.colours)
+    )
+    if len(set(painted_colours)) == len(painted_colours):
+        decision = decision._replace(colours=painted_colours)
+    note = 'the values of the palette images are the classes, and their palette gives the colours'
+    return decision._replace(notes=(*decision.notes, note))
+
+
+def _painted(fact: MaskFacts) -> MaskFacts:
+    """Return the facts of a palette image as if it were saved in colours."""
+    counts: Counter[int] = Counter()
+    for value, n in fact.counts.items():
+        counts[(fact.palette or {})[value]] += n
+    return MaskFacts(fact.path, fact.size, True, dict(counts), fact.kinds)
+
+
+def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
+    """Take values as the numbers of classes."""
+    counts = total(facts)
+    values = sorted(counts)
+    given = wishes.classes or (len(legend.names) if legend else None)
+    if wishes.foreground is not None:
+        return _foreground(values, counts, facts, legend, wishes)
+    if values == [0, VOID] and given != 2:
+        share = 100 * counts[VOID] / sum(counts.values())
+        raise DataError(
+            f'{facts[0].path}: the masks hold 0 and {VOID} alone ({share:.1f} % are {VOID}), and '
+            f'{VOID} is void here: is it your second class? give --foreground {VOID} '
+            '(or --classes background,NAME)'
+        )
+    if values == [0, VOID]:
+        return _foreground(values, counts, facts, legend, wishes._replace(foreground=VOID))
+    numbers = [value for value in values if value != VOID]
+    if not numbers:
+        raise DataError(f'{facts[0].path}: the masks hold {VOID} (void) alone: nothing to learn')
+    if numbers[0] < 0 or (given is None and numbers[-1] >= MAX_CLASSES):
+        wrong = numbers[0] if numbers[0] < 0 else numbers[-1]
+        raise DataError(
+            f'{_holder(facts, wrong)}: holds the value {wrong}, and classes are 0 to '
+            f'{MAX_CLASSES - 1}; are the masks of instances? give masks of classes'
+        )
+    if given is None and len(numbers) < (numbers[-1] + 1) / 2:
+        raise DataError(
+            f'{facts[0].path}: the masks hold {few([str(n) for n in numbers])} alone: are they '
+            f'grey levels, or numbers of {numbers[-1] + 1} classes? give --classes '
+            f'{numbers[-1] + 1} if they are numbers, or --legend FILE with lines name,level,level,'
+            'level if they are levels'
+        )
+    names = _names(numbers[-1] + 1, legend, wishes)
+    if numbers[-1] >= len(names) and wishes.unknown != 'void':
+        wrong = [value for value in numbers if value >= len(names)]
+        pixels = sum(counts[value] for value in wrong)
+        raise DataError(
+            f'{_holder(facts, wrong[-1])}: holds {few([str(n) for n in wrong])}, and there are '
+            f'{len(names)} classes, 0 to {len(names) - 1} ({pixels} pixels in all masks); give all '
+            'classes, or --unknown void'
+        )
+    coding = Coding(len(names), None, {}, wishes.unlabelled, wishes.unknown)
+    return Decision(coding, names, _colours(legend, len(names)), ())
+
+
+def _foreground(
+    values: Sequence[int],
+    counts: Counter[int],
+    facts: Sequence[MaskFacts],
+    legend: Legend | None,
+    wishes: Wishes,
+) -> Decision:
+    """Take one value as the second class, and 0 as the first."""
+    other = wishes.foreground
+    assert other is not None
+    table = {0: 0, other: 1}
+    if other != VOID:
+        table[VOID] = VOID
+    if wrong := [value for value in values if value not in table]:
+        raise DataError(
+            f'{_holder(facts, wrong[0])}: holds {wrong[0]} ({counts[wrong[0]]} pixels in all '
+            f'masks) besides 0 and the foreground {other}; leave --foreground out, or clean the '
+            'masks, as smoothed edges are cleaned by a threshold'
+        )
+    names = _names(2, legend or Legend(('background', 'foreground'), None), wishes)
+    coding = Coding(2, table, {}, wishes.unlabelled, wishes.unknown)
+    return Decision(
+        coding, names, _colours(legend, 2), (f'{other} is the second class, {names[1]}',)
+    )
+
+
+def _holder(facts: Sequence[MaskFacts], value: int) -> str:
+    """Return the path of the first mask that holds a value."""
+    return str(next(fact.path for fact in facts if value in fact.counts))
+
+
+def _names(count: int, legend: Legend | None, wishes: Wishes) -> tuple[str, ...]:
+    """Return the names of the classes: the legend's, or numbers."""
+    if legend:
+        return tuple(name for name in legend.names if not is_void(name))
+    return tuple(f'class {number}' for number in range(wishes.classes or count))
+
+
+def _colours(legend: Legend | None, count: int) -> tuple[tuple[int, int, int], ...]:
+    if legend and legend.colours and len(legend.colours) == count:
+        return legend.colours
+    return _voc(count)
+
+
+def _voc(count: int) -> tuple[tuple[int, int, int], ...]:
+    return tuple((int(r), int(g), int(b)) for r, g, b in voc_palette()[:count])

@@ -1,0 +1,150 @@
+"""From a folder to a manifest: what its labels hold decides what is still open."""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fcn.errors import DataError
+
+from ..images import VOID, Way
+from ..voc import CLASSES as VOC_CLASSES
+from . import layouts, splits
+from .coding import Wishes, decide
+from .dataset import way_of
+from .facts import MaskFacts, classes_in, examine_all
+from .legends import Legend, read_legend
+from .manifest import Manifest
+from .masks import Unknown
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Asked(NamedTuple):
+    """What the user says about a set of their own.
+
+    `classes` is how many there are, their names, a file of names, or 'voc'. `legend` is a file of
+    their names and colours. `foreground` is the value of the second class in masks of one object.
+    Pixels of nothing are `unlabelled`, and what is of no class is `unknown`. `seed` and `val_share`
+    are of the split, where the set has none.
+    """
+
+    classes: str | None = None
+    legend: Path | None = None
+    foreground: int | None = None
+    unlabelled: Literal['background', 'void'] = 'background'
+    unknown: Unknown = 'refuse'
+    seed: int = 1337
+    val_share: float = 0.2
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> 'Asked':
+        """Return what the options of cli.add_data_options, and --seed, say."""
+        return cls(*(getattr(args, name) for name in cls._fields))
+
+
+class Described(NamedTuple):
+    """A set: its manifest, what the folder holds besides, and what each mask holds."""
+
+    manifest: Manifest
+    found: layouts.Found
+    facts: list[MaskFacts]
+
+
+def describe(folder: Path, asked: Asked, progress: Progress = iter) -> Described:
+    """Return what a folder of images and labels is; every mask is read once.
+
+    Raises DataError, which says what to give, where the classes cannot be told for certain.
+    """
+    count, names = classes_of(asked.classes)
+    legend = read_legend(asked.legend) if asked.legend else None
+    if names:
+        legend = Legend(names, legend.colours if legend else None)
+    found = layouts.find(
+        folder, layouts.Options(legend, asked.unlabelled, asked.seed, asked.val_share)
+    )
+    manifest, facts = found.manifest, []
+    if manifest.labels == 'masks':
+        examples = manifest.examples()
+        facts = examine_all([manifest.root / example.label for example in examples], progress)
+        if found.coding_open:
+            manifest = _decided(manifest, facts, legend or found.legend, count, asked)
+    manifest = _turned(manifest)
+    if found.split_open:
+        manifest = _split(manifest, facts, asked)
+    return Described(manifest, found, facts)
+
+
+def classes_of(text: str | None) -> tuple[int | None, tuple[str, ...] | None]:
+    """Return (count, names) of what --classes says: a number, names with commas, a file, or voc."""
+    if text is None:
+        return None, None
+    if text.isdecimal():
+        if not 2 <= int(text) <= VOID:
+            raise DataError(f'--classes {text}: a net has 2 to {VOID} classes')
+        return int(text), None
+    if text == 'voc':
+        return None, VOC_CLASSES
+    if Path(text).is_file():
+        return None, read_legend(Path(text)).names
+    if ',' not in text:
+        raise DataError(
+            f'--classes {text}: no such file; give a file of names, names with commas, or a number'
+        )
+    names = tuple(name.strip() for name in text.split(','))
+    if not all(names) or len(set(names)) < len(names):
+        raise DataError(f'--classes {text}: a name is empty or comes twice; give each once')
+    return None, names
+
+
+def _decided(
+    manifest: Manifest,
+    facts: list[MaskFacts],
+    legend: Legend | None,
+    count: int | None,
+    asked: Asked,
+) -> Manifest:
+    unlabelled = VOID if asked.unlabelled == 'void' else 0
+    wishes = Wishes(count, asked.foreground, unlabelled, asked.unknown)
+    decision = decide(facts, legend, wishes)
+    return manifest.with_(
+        classes=decision.names,
+        colours=decision.colours,
+        coding=decision.coding,
+        notes=(*manifest.notes, *decision.notes),
+    )
+
+
+def _turned(manifest: Manifest) -> Manifest:
+    """Decide whether images are turned by their EXIF tag where their label's size does not tell."""
+    ways = Counter(way_of(manifest, example) for example in manifest.examples())
+    rotate = ways[Way.TURNED] > 0 or not ways[Way.KEPT]
+    notes = []
+    if number := ways[Way.TURNED]:
+        notes.append(f'{number} images are turned upright by their EXIF tag, as their labels are')
+    if number := ways[Way.KEPT]:
+        notes.append(f'{number} images have an EXIF tag that their labels do not follow')
+    if number := ways[Way.OPEN]:
+        notes.append(
+            f'{number} images have an EXIF tag, and the sizes of their labels do not tell whether '
+            f'they follow it: they are {"turned" if rotate else "not turned"}; look at the picture'
+        )
+    return manifest.with_(rotate=rotate, notes=(*manifest.notes, *notes))
+
+
+def _split(manifest: Manifest, facts: list[MaskFacts], asked: Asked) -> Manifest:
+    """Draw what is learned from and what is validated on."""
+    examples = manifest.examples()
+    holding = {
+        example.name: classes_in(fact, manifest.coding)
+        for example, fact in zip(examples, facts, strict=False)
+    }
+    drawn = splits.draw(
+        examples, lambda example: holding.get(example.name, set()), asked.val_share, asked.seed
+    )
+    note = (
+        f'the split is drawn with seed {asked.seed}: {len(drawn["train"])} images to learn from, '
+        f'{len(drawn["val"])} to validate on'
+    )
+    return manifest.with_(splits=drawn, notes=(*manifest.notes, note))
