@@ -15,7 +15,6 @@ from ..ilsvrc import MEAN
 from ..images import SIDEWAYS, Way, open_image, orientation
 from ..images import way_of as way_of_label
 from ..inputs import Colour, Input
-from .annotations import read_annotation
 from .manifest import Example, Manifest, read_manifest
 from .masks import read_mask
 
@@ -62,6 +61,8 @@ def read_own_label(manifest: Manifest, example: Example) -> np.ndarray:
     """Return the classes of an example's pixels: H×W uint8, VOID where there is none."""
     if manifest.labels == 'masks':
         return read_mask(manifest.root / example.label, manifest.coding)
+    from .annotations import read_annotation
+
     with open_image(manifest.root / example.image) as image:
         size = _size(image, turns(manifest, example))
     return read_annotation(manifest, example, size)

@@ -3,6 +3,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -58,20 +59,15 @@ def describe(folder: Path, asked: Asked, progress: Progress = iter) -> Described
     Raises DataError, which says what to give, where the classes cannot be told for certain.
     """
     count, names = classes_of(asked.classes)
-    legend = read_legend(asked.legend) if asked.legend else None
-    if names:
-        legend = Legend(names, legend.colours if legend else None)
-    found = layouts.find(
-        folder, layouts.Options(legend, asked.unlabelled, asked.seed, asked.val_share)
-    )
+    options = layouts.Options(names, asked.legend, asked.unlabelled, asked.seed, asked.val_share)
+    found = layouts.find(folder, options)
     manifest, facts = found.manifest, []
     if manifest.labels == 'masks':
         examples = manifest.examples()
         facts = examine_all([manifest.root / example.label for example in examples], progress)
-        if found.coding_open:
-            manifest = _decided(manifest, facts, legend or found.legend, count, asked)
+        manifest = _decided(manifest, facts, count, asked)
     manifest = _turned(manifest)
-    if found.split_open:
+    if found.drawn:
         manifest = _split(manifest, facts, asked)
     return Described(manifest, found, facts)
 
@@ -99,15 +95,16 @@ def classes_of(text: str | None) -> tuple[int | None, tuple[str, ...] | None]:
 
 
 def _decided(
-    manifest: Manifest,
-    facts: list[MaskFacts],
-    legend: Legend | None,
-    count: int | None,
-    asked: Asked,
+    manifest: Manifest, facts: list[MaskFacts], count: int | None, asked: Asked
 ) -> Manifest:
-    unlabelled = VOID if asked.unlabelled == 'void' else 0
-    wishes = Wishes(count, asked.foreground, unlabelled, asked.unknown)
-    decision = decide(facts, legend, wishes)
+    """Return the manifest with a coding of its masks, unless the format knows it."""
+    nothing = VOID if asked.unlabelled == 'void' else 0
+    coding = manifest.coding
+    if coding.colours or coding.values is not None:
+        coding = replace(coding, transparent=manifest.unlabelled, unknown=asked.unknown)
+        return manifest.with_(coding=coding)
+    legend = Legend(manifest.classes, manifest.colours) if manifest.classes else None
+    decision = decide(facts, legend, Wishes(count, asked.foreground, nothing, asked.unknown))
     return manifest.with_(
         classes=decision.names,
         colours=decision.colours,
@@ -134,17 +131,15 @@ def _turned(manifest: Manifest) -> Manifest:
 
 
 def _split(manifest: Manifest, facts: list[MaskFacts], asked: Asked) -> Manifest:
-    """Draw what is learned from and what is validated on."""
+    """Draw what is learned from and what is validated on once more, so that every class is in both
+    where possible."""
     examples = manifest.examples()
+    if not facts:
+        return manifest
     holding = {
         example.name: classes_in(fact, manifest.coding)
-        for example, fact in zip(examples, facts, strict=False)
+        for example, fact in zip(examples, facts, strict=True)
     }
-    drawn = splits.draw(
-        examples, lambda example: holding.get(example.name, set()), asked.val_share, asked.seed
-    )
-    note = (
-        f'the split is drawn with seed {asked.seed}: {len(drawn["train"])} images to learn from, '
-        f'{len(drawn["val"])} to validate on'
-    )
-    return manifest.with_(splits=drawn, notes=(*manifest.notes, note))
+    base = [*manifest.splits['train'], *manifest.splits['val']]
+    drawn = splits.draw(base, lambda e: holding[e.name], asked.val_share, asked.seed)
+    return manifest.with_(splits={**manifest.splits, **drawn})
