@@ -21,6 +21,7 @@ Decoded = TypeVar('Decoded')
 # The formats that photos and labels come in. Pillow knows more, and it hands an EPS file to
 # Ghostscript, which runs it.
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
+ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
 # A side or an area beyond these is a mistake or an attack, not a photo to train on.
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000

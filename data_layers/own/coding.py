@@ -20,7 +20,8 @@ from .masks import Coding, Unknown, pack, unpack, voc_colours
 MAX_CLASSES = 255
 SHOWN = 12  # colours that a message lists
 # A colour that takes less of all pixels is an edge's, not a class's.
-RARE = 1e-3
+RARE = 1e-2
+MAX_EDGES = 0.5  # of the pixels, that may have colours of no class
 
 
 class Wishes(NamedTuple):
@@ -104,29 +105,35 @@ def is_void(name: str) -> bool:
 
 
 def _by_colours(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
-    """Take the colours of the VOC palette as the numbers of classes; refuse others."""
+    """Take the colours of the VOC palette as the numbers of classes; refuse others.
+
+    Half of the palette's colours lie between those of other classes, where smoothed edges lie too:
+    with such edges, only the colours of as many classes as the user names are taken.
+    """
     counts = total(facts)
-    frequent = _frequent(counts)
-    known = voc_colours()
-    if set(frequent) <= set(known):
-        numbers = [known[colour] for colour in frequent if known[colour] != VOID]
+    given = wishes.classes or (len(legend.names) if legend else None)
+    known = voc_colours(given or MAX_CLASSES)
+    rest = [colour for colour in counts if colour not in known]
+    share = sum(counts[colour] for colour in rest) / sum(counts.values())
+    if not rest or (given and share < MAX_EDGES and wishes.unknown != 'refuse'):
+        numbers = [known[colour] for colour in counts if known.get(colour, VOID) != VOID]
         names = _names(max(numbers, default=0) + 1, legend, wishes)
         colours = {colour: number for colour, number in known.items() if number < len(names)}
         colours[int(pack(voc_palette())[VOID])] = VOID
         coding = Coding(len(names), None, colours, wishes.unlabelled, wishes.unknown)
         note = 'the masks hold the colours of the VOC palette: each is the class of its number'
         return Decision(coding, names, _voc(len(names)), (note,))
-    many = ''
-    if len(counts) > 4 * len(frequent):
-        many = (
-            f', besides {len(counts) - len(frequent)} rare ones, as smoothed edges or JPEG make '
-            'them (--unknown snap or void says what they are)'
+    frequent = _frequent(counts)
+    why = ''
+    if len(counts) > 2 * len(frequent) or any(fact.lossy for fact in facts):
+        made = 'JPEG makes' if any(fact.lossy for fact in facts) else 'smoothed edges make'
+        why = (
+            f', besides {len(counts) - len(frequent)} rare ones, as {made} them '
+            '(--unknown snap or --unknown void says what they are)'
         )
-    if any(fact.lossy for fact in facts):
-        many += '; JPEG changes colours, so PNG is the format for masks'
     raise DataError(
         f'{facts[0].path}: the masks hold colours whose classes are not known: '
-        f'{_listed(frequent, counts)}{many}; give --legend FILE with a line name,red,green,blue '
+        f'{_listed(frequent, counts)}{why}; give --legend FILE with a line name,red,green,blue '
         'for each class'
     )
 

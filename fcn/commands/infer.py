@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
-from fcn.data_layers.images import FORMATS
+from fcn.data_layers.images import ENDINGS
 from fcn.errors import DataError, FCNError, FCNErrors, RunError
 from fcn.io import replacing, write_text
 from fcn.nets import NetConfig
@@ -32,7 +32,6 @@ from fcn.segmenter import Segmentation, Segmenter, load
 from fcn.text import few, printable
 
 COMPANIONS = ('depth', 'hha')
-ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
 class Job(NamedTuple):
