@@ -1,8 +1,9 @@
 """What all data sets share: a list of names for each split, and a way to read one example."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .images import Way, check_label, read_label, way_of
 from .inputs import Input
 
 MAX_LIST = 64 << 20  # bytes; the paper's largest list has some hundred thousand
+Item = TypeVar('Item')
 MAX_NAME = 200  # characters
 
 
@@ -151,8 +153,8 @@ def _is_bare_name(name: str) -> bool:
     )
 
 
-def evenly_spread(names: list[str], limit: int | None) -> list[str]:
+def evenly_spread(names: Sequence[Item], limit: int | None) -> list[Item]:
     """Return `limit` of the names, evenly spread; all of them if it is None."""
     if limit is None or limit >= len(names):
-        return names
+        return list(names)
     return [names[i * len(names) // limit] for i in range(limit)]

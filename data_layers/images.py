@@ -26,6 +26,8 @@ ENDINGS = {ending for ending, kind in Image.registered_extensions().items() if k
 MAX_SIDE = 16_384
 MAX_PIXELS = 64_000_000
 BAND = 64  # rows at once: the integers of all of a large image would be gigabytes
+DEEP = 65_535  # white, with 16 bits
+QUARTER = 16_384  # an image of 16 bits that is darker all over has fewer bits, or is an accident
 PNG_END = b'IEND\xaeB`\x82'  # Pillow does not miss it where a file was cut off after its pixels
 MAX_TAIL = 65_536  # bytes that programs add to files after their end
 
@@ -85,19 +87,62 @@ def decode(path: str | Path, convert: Callable[[Image.Image], Decoded]) -> Decod
             raise DataError(f'{path}: truncated or damaged ({error}); fetch it again') from error
 
 
-def read_image(path: str | Path, rotate: bool = False) -> np.ndarray:
+def read_image(path: str | Path, rotate: bool = False, white: int | None = None) -> np.ndarray:
     """Return an image file as H×W×3 uint8 RGB, turned upright by its EXIF tag if `rotate`.
 
-    Raises DataError if it cannot be read.
+    `white` is the value that is white where there are more than 8 bits (`to_8_bits`). Raises
+    DataError if the image cannot be read, or the scale of its values is not known.
     """
 
     def convert(image: Image.Image) -> np.ndarray:
+        deep = ';16' in str(getattr(image, 'tile', ''))  # of colours, Pillow gives the upper 8 bits
         image = ImageOps.exif_transpose(image) if rotate else image
-        if image.mode.startswith('I;16'):  # Pillow would clip, not scale, sixteen bits to eight.
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        return np.array(image.convert('RGB'))
+        if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
+            grey = to_8_bits(np.asarray(image), white, str(path))
+            return np.repeat(grey[..., np.newaxis], 3, 2)
+        array = np.array(image.convert('RGB'))
+        if deep and (white or DEEP) != DEEP:
+            raise DataError(
+                f'{path}: has colours of 16 bits, whose lower 8 bits cannot be read '
+                f'here; save it with 8 bits, scaled so that {white} is white'
+            )
+        if deep and array.max() < QUARTER >> 8:
+            raise DataError(_unscaled(str(path), f'less than {QUARTER}'))
+        return array
 
     return decode(path, convert)
+
+
+def to_8_bits(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
+    """Return grey values of more than 8 bits, H×W integers or floats, as uint8.
+
+    `white` is the value that is white. Without it, integers are of full 16 bits and floats from 0
+    to 1, or whole numbers of 8 bits. Raises DataError, which names the image, where the largest
+    value shows that they are of another scale.
+    """
+    low, high = values.min(), values.max()
+    if not np.isfinite(low + high) or low < 0:
+        raise DataError(f'{name}: holds negative values, NaN or infinity; save it with 8 bits')
+    if white is not None and white != DEEP:
+        if high > white:
+            raise DataError(f'{name}: its largest value is {high:g}, and --white is {white}')
+        return np.rint(values * (255 / white)).astype(np.uint8)
+    if np.issubdtype(values.dtype, np.floating):
+        if high <= 1 and white is None:
+            return np.rint(255 * values).astype(np.uint8)
+        if high <= 255 and white is None and np.array_equal(values, np.rint(values)):
+            return values.astype(np.uint8)
+        raise DataError(_unscaled(name, f'{high:g}'))
+    if high > DEEP or (high < QUARTER and white is None):
+        raise DataError(_unscaled(name, f'{high}'))
+    return (values >> 8).astype(np.uint8)
+
+
+def _unscaled(name: str, largest: str) -> str:
+    return (
+        f'{name}: has more than 8 bits, and its largest value is {largest}: which value is white? '
+        f'give --white, 1023, 4095 or 16383 for 10, 12 or 14 bits, or {DEEP}'
+    )
 
 
 class Way(Enum):

@@ -30,10 +30,14 @@ class Input(Protocol):
 
 
 class Colour(NamedTuple):
-    """An RGB image: in BGR order, minus `mean` (BGR, 0–255), times `scale`."""
+    """An RGB image: in BGR order, minus `mean` (BGR, 0–255), times `scale`.
+
+    `white` is the value that is white in files of more than 8 bits (`images.to_8_bits`).
+    """
 
     mean: tuple[float, ...]
     scale: float = 1.0
+    white: int | None = None
 
     @property
     def channels(self) -> int:
@@ -41,7 +45,7 @@ class Colour(NamedTuple):
 
     def read(self, path: Path, rotate: bool = False) -> np.ndarray:
         """Return H×W×3 uint8 RGB, turned upright by its EXIF tag if `rotate`."""
-        return read_image(path, rotate)
+        return read_image(path, rotate, self.white)
 
     def blob(self, image: np.ndarray) -> np.ndarray:
         return _blob(image[:, :, ::-1], self.mean, self.scale)

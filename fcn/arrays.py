@@ -6,21 +6,23 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from fcn.data_layers.images import MAX_PIXELS, MAX_SIDE
+from fcn.data_layers.images import MAX_PIXELS, MAX_SIDE, to_8_bits
 from fcn.errors import DataError
 
 _CHANNELS = (1, 3, 4)
 
 
-def rgb_array(image: Image.Image | np.ndarray, name: str = 'image') -> np.ndarray:
+def rgb_array(
+    image: Image.Image | np.ndarray, name: str = 'image', white: int | None = None
+) -> np.ndarray:
     """Return a PIL image or an array as H×W×3 uint8 RGB.
 
-    A PIL image is turned upright by its EXIF tag. Of an array, H×W and H×W×1 are grey, H×W×3 is
-    RGB, and the fourth channel of H×W×4 is dropped. Raises DataError for anything else, with the
-    reason.
+    A PIL image is turned upright by its EXIF tag; of more than 8 bits, `white` is white. Of an
+    array, H×W and H×W×1 are grey, H×W×3 is RGB, and the fourth channel of H×W×4 is dropped. Raises
+    DataError for anything else, with the reason.
     """
     if isinstance(image, Image.Image):
-        return _from_pil(image, name)
+        return _from_pil(image, name, white)
     array = _checked(image, name)
     if array.ndim == 2:
         array = array[..., np.newaxis]
@@ -65,17 +67,14 @@ def _checked(image: Any, name: str) -> np.ndarray:
     return array
 
 
-def _from_pil(image: Image.Image, name: str) -> np.ndarray:
+def _from_pil(image: Image.Image, name: str, white: int | None) -> np.ndarray:
     if min(image.size) < 1:
         raise DataError(f'{name}: is {image.width}×{image.height}, which holds no pixels')
-    if image.mode in ('I', 'F'):
-        raise DataError(
-            f'{name}: has the mode {image.mode}, whose scale is not known; scale it to 8 bits'
-        )
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith('I;16'):  # Pillow would clip, not scale, 16 bits to 8.
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        if upright.mode in ('I', 'F') or upright.mode.startswith('I;16'):
+            grey = to_8_bits(np.asarray(upright), white, name)
+            return np.repeat(grey[..., np.newaxis], 3, 2)
         return np.array(upright.convert('RGB'))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f'{name}: cannot be decoded ({error}); read it again') from error

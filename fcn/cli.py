@@ -205,6 +205,17 @@ def snapshot_choice(text: str) -> str | int:
         ) from error
 
 
+def add_white_option(parser: Any) -> None:
+    """Add --white to an argparse parser, or a group of one."""
+    parser.add_argument(
+        '--white',
+        type=integer(1, 2**31 - 1),
+        metavar='VALUE',
+        help='the value that is white in images of more than 8 bits: 4095 for 12 bits (default: '
+        '65535)',
+    )
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a set of the user's own images holds to an argparse parser."""
     group = parser.add_argument_group('images of your own')
@@ -246,6 +257,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar='P',
         help='the share of the images to validate on, where the set has no lists (default: 0.2)',
     )
+    add_white_option(group)
 
 
 def add_snapshot_option(parser: argparse.ArgumentParser, use: str) -> None:

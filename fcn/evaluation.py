@@ -185,9 +185,9 @@ def scored_source(
     if config.own:
         source = source_of(config, data, split)
         return source._replace(options=(*source.options, ('limit', images)))
-    source = config.dataset.val
-    assert source is not None  # as every net that segments has
-    source = source_at(source, data) if data else source
+    own = config.dataset.val
+    assert own is not None  # as every net that segments has
+    source = source_at(own, data) if data else own
     options = (*source.options, ('limit', images))
     return source._replace(split=split or source.split, options=options)
 

@@ -203,10 +203,10 @@ def choose_net(weights: Sequence[str], device: str) -> Choice:
     if device != 'cpu':
         order = ['ilsvrc-vgg16', 'ilsvrc-googlenet', 'ilsvrc-alexnet']
     for parent in order:
-        if file := published(parent):
+        if at_hand := published(parent):
             net = next(net for net in NETS_BY_LAYER.values() if parent in find(net).parents)
             on = 'a CPU' if device == 'cpu' else 'a GPU'
-            return Choice(net, f'{file} is at hand, and on {on} it is the best choice of those')
+            return Choice(net, f'{at_hand} is at hand, and on {on} it is the best choice of those')
     raise FCNError(
         'there are no starting weights in weights/; fetch some with '
         f'`{command_line("prepare")} ilsvrc ilsvrc-googlenet`, name a file with --weights, or name '

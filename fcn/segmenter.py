@@ -17,7 +17,7 @@ from PIL import Image
 from fcn import visualize
 from fcn.arrays import depth_array, rgb_array
 from fcn.data_layers.images import count_values, label_image
-from fcn.data_layers.inputs import LogDepth
+from fcn.data_layers.inputs import Colour, LogDepth
 from fcn.engine import choose_device, threads_here
 from fcn.errors import DataError, FCNError, RunError
 from fcn.inference import Images, forward, load_net, segment, softmax
@@ -99,13 +99,20 @@ class Segmenter:
     """
 
     def __init__(
-        self, name: str, weights: Path, gpu: int | None = None, threads: int | None = None
+        self,
+        name: str,
+        weights: Path,
+        gpu: int | None = None,
+        threads: int | None = None,
+        white: int | None = None,
     ) -> None:
         """Load net `name`, a name of fcn.NETS, with the weights of a caffemodel.
 
         `gpu` is a device's number, −1 for the CPU, or None for the first GPU if there is one.
         `threads` is how many threads to compute with on the CPU, by default fcn.threads().
-        Raises FCNError, or WeightsError if the weights are of another net.
+        `white` is the value that is white in images of more than 8 bits, by default that of the set
+        that the net learned, else of full 16 bits. Raises FCNError, or WeightsError if the
+        weights are of another net.
         """
         self.name = name
         self.config: NetConfig = config_of(name, Path(weights))
@@ -115,6 +122,12 @@ class Segmenter:
         self.device = choose_device(gpu)
         self._gpu = gpu
         self._threads = threads
+        self._inputs = dict(self.config.dataset.inputs)
+        if white is not None:
+            self._inputs = {
+                top: kind._replace(white=white) if isinstance(kind, Colour) else kind
+                for top, kind in self._inputs.items()
+            }
         self._net = load_net(deploy_net(self.config), str(weights))
         self._lock = threading.Lock()
         _segmenters.add(self)
@@ -208,7 +221,7 @@ class Segmenter:
             raise FCNError(f'{unknown[0]}: {self.name} sees no {unknown[0]}; leave it out')
         if missing := [name for name in names if name not in others]:
             raise FCNError(f'{self.name} sees {missing[0]} too; give it as {missing[0]}=')
-        inputs = self.config.dataset.inputs
+        inputs = self._inputs
         arrays = {
             name: _array(inputs[name], given, name)
             for name, given in ((first, image), *((name, others[name]) for name in names))
@@ -279,7 +292,9 @@ def _array(kind: Any, image: ImageLike, name: str) -> np.ndarray:
     if isinstance(image, (str, Path)):
         return kind.read(Path(image), rotate=True)
     title = _described(image, name)
-    return depth_array(image, title) if isinstance(kind, LogDepth) else rgb_array(image, title)
+    if isinstance(kind, LogDepth):
+        return depth_array(image, title)
+    return rgb_array(image, title, kind.white)
 
 
 def _described(image: ImageLike, name: str) -> str:
@@ -295,6 +310,7 @@ def load(
     snapshot: str | int | None = None,
     gpu: int | None = None,
     threads: int | None = None,
+    white: int | None = None,
     runs: str | Path = 'runs',
 ) -> Segmenter:
     """Load a net to segment images with.
@@ -306,10 +322,12 @@ def load(
     take: 'best', 'newest' or an iteration; by default the best that was validated, or the newest if
     none was. `gpu` is a device's number, −1 for the CPU; by default the first GPU is taken if there
     is one. `threads` is how many threads to compute with on the CPU, by default fcn.threads().
-    Raises FCNError, whose one line says what is missing and how to get it.
+    `white` is the value that is white in images of more than 8 bits, 4095 for 12 bits, by default
+    that of the set that the net learned, else 65535. Raises FCNError, whose one line says what
+    is missing and how to get it.
     """
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
-    return Segmenter(name, caffemodel, gpu, threads)
+    return Segmenter(name, caffemodel, gpu, threads, white)
 
 
 _loaded: dict[tuple[str, str | None, int | None], Segmenter] = {}

@@ -80,6 +80,7 @@ def train(
     unlabelled: Literal['background', 'void'] = 'background',
     unknown: Literal['refuse', 'snap', 'void'] = 'refuse',
     val_share: float = 0.2,
+    white: int | None = None,
 ) -> TrainingResult:
     """Train a net in the folder runs/NET, or go on where a run there was interrupted.
 
@@ -124,6 +125,7 @@ def train(
         unknown,
         seed,
         val_share,
+        white,
     )
     given = [] if weights is None else weights if isinstance(weights, list) else [str(weights)]
     own = None

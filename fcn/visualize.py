@@ -108,7 +108,7 @@ def contact_sheet(
 
     `rows` holds images H×W×3 uint8 and labels H×W; `shares` are those of the classes' pixels.
     """
-    painted = [
+    painted: list[tuple[Any, Mapping[str, np.ndarray], np.ndarray]] = [
         ({'image': image, 'labels over it': _painted(image, labels, dataset.colours)}, {}, labels)
         for image, labels in rows
     ]

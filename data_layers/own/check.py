@@ -144,7 +144,7 @@ def _of_masks(
             where.setdefault(value, fact.path)
         if fact.smooth:
             smooth.append(fact)
-    warnings = []
+    warnings: list[str] = []
     refuses = manifest.coding.unknown == 'refuse'
     if unknown:
         text = _unknown(manifest, unknown, where, sum(pixels.values()))
@@ -247,7 +247,8 @@ def _classes(manifest: Manifest, labels: _Labels) -> list[str]:
 
 def _splits(manifest: Manifest, labels: _Labels) -> tuple[list[str], list[str]]:
     """Say what is wrong or odd about the lists to learn from and to validate on."""
-    errors, warnings = [], []
+    errors: list[str] = []
+    warnings: list[str] = []
     for split in ('train', 'val'):
         if not manifest.splits.get(split):
             errors.append(f'{manifest.root}: has no images in the split {split}; give it some')

@@ -237,10 +237,10 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
         )
     names = _names(numbers[-1] + 1, legend, wishes)
     if numbers[-1] >= len(names) and wishes.unknown != 'void':
-        wrong = [value for value in numbers if value >= len(names)]
-        pixels = sum(counts[value] for value in wrong)
+        beyond = [value for value in numbers if value >= len(names)]
+        pixels = sum(counts[value] for value in beyond)
         raise DataError(
-            f'{_holder(facts, wrong[-1])}: holds {few([str(n) for n in wrong])}, and there are '
+            f'{_holder(facts, beyond[-1])}: holds {few([str(n) for n in beyond])}, and there are '
             f'{len(names)} classes, 0 to {len(names) - 1} ({pixels} pixels in all masks); give all '
             'classes, or --unknown void'
         )
@@ -261,9 +261,9 @@ def _foreground(
     table = {0: 0, other: 1}
     if other != VOID:
         table[VOID] = VOID
-    if wrong := [value for value in values if value not in table]:
+    if others := [value for value in values if value not in table]:
         raise DataError(
-            f'{_holder(facts, wrong[0])}: holds {wrong[0]} ({counts[wrong[0]]} pixels in all '
+            f'{_holder(facts, others[0])}: holds {others[0]} ({counts[others[0]]} pixels in all '
             f'masks) besides 0 and the foreground {other}; leave --foreground out, or clean the '
             'masks, as smoothed edges are cleaned by a threshold'
         )

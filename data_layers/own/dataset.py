@@ -54,7 +54,7 @@ class OwnData(SegDataset):
 
 def input_of(manifest: Manifest) -> Colour:
     """Return what a net sees of the manifest's images."""
-    return Colour(manifest.mean or MEAN, manifest.scale)
+    return Colour(manifest.mean or MEAN, manifest.scale, manifest.white)
 
 
 def read_own_label(manifest: Manifest, example: Example) -> np.ndarray:

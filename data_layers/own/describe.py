@@ -28,7 +28,8 @@ class Asked(NamedTuple):
     `classes` is how many there are, their names, a file of names, or 'voc'. `legend` is a file of
     their names and colours. `foreground` is the value of the second class in masks of one object.
     Pixels of nothing are `unlabelled`, and what is of no class is `unknown`. `seed` and `val_share`
-    are of the split, where the set has none.
+    are of the split, where the set has none. `white` is the value that is white in images of more
+    than 8 bits.
     """
 
     classes: str | None = None
@@ -38,6 +39,7 @@ class Asked(NamedTuple):
     unknown: Unknown = 'refuse'
     seed: int = 1337
     val_share: float = 0.2
+    white: int | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> 'Asked':
@@ -61,7 +63,7 @@ def describe(folder: Path, asked: Asked, progress: Progress = iter) -> Described
     count, names = classes_of(asked.classes)
     options = layouts.Options(names, asked.legend, asked.unlabelled, asked.seed, asked.val_share)
     found = layouts.find(folder, options)
-    manifest, facts = found.manifest, []
+    manifest, facts = found.manifest.with_(white=asked.white), []
     if manifest.labels == 'masks':
         examples = manifest.examples()
         facts = examine_all([manifest.root / example.label for example in examples], progress)

@@ -42,8 +42,9 @@ class Manifest:
 
     `labels` says how labels are coded: 'masks', as `coding` says, or the name of a format of
     annotations (`annotations`), whose labels `names` maps to classes. Pixels of nothing are
-    `unlabelled`. `mean` (BGR) and `scale` are the preprocessing, as data_layers.inputs.Colour has
-    it. `notes` say in a line each where classes, split and coding come from.
+    `unlabelled`. `mean` (BGR), `scale` and `white` are the preprocessing, as
+    data_layers.inputs.Colour has it. `notes` say in a line each where classes, split and coding
+    come from.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Manifest:
     rotate: bool = False
     mean: tuple[float, ...] = ()
     scale: float = 1.0
+    white: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,6 +105,7 @@ class Manifest:
             'rotate': self.rotate,
             'mean': list(self.mean),
             'scale': self.scale,
+            'white': self.white,
             'notes': list(self.notes),
         }
 
@@ -122,6 +125,7 @@ class Manifest:
             data['rotate'],
             tuple(data['mean']),
             data['scale'],
+            data.get('white'),
             tuple(data['notes']),
         )
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
+from fcn.cli import Parser, add_net_options, add_snapshot_option, add_white_option, bar, integer
 from fcn.data_layers.images import ENDINGS
 from fcn.errors import DataError, FCNError, FCNErrors, RunError
 from fcn.io import replacing, write_text
@@ -87,6 +87,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     add_snapshot_option(parser, 'to segment with')
+    add_white_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -250,6 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
         snapshot=args.snapshot,
         gpu=args.gpu,
         threads=args.threads,
+        white=args.white,
         runs=args.runs,
     )
     others = segmenter.inputs[1:]
