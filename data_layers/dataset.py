@@ -60,7 +60,8 @@ class SegDataset:
     def _turned(self, name: str, top: str) -> bool:
         """Return whether an image is turned upright by its EXIF tag, as its label was drawn; where
         that cannot be told, it is, as `infer.py` does it."""
-        path = self.path(next(iter(self.labels)), name) if self.labels else None
+        label = next((top for top in self.labels if top in self.paths), None)
+        path = self.path(label, name) if label else None
         is_image = path is not None and path.suffix.lower() == '.png' and path.is_file()
         way = way_of(self.path(top, name), path if is_image else None)
         return way in (Way.TURNED, Way.OPEN)

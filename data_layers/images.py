@@ -81,6 +81,8 @@ def decode(path: str | Path, convert: Callable[[Image.Image], Decoded]) -> Decod
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 return convert(image)
+        except DataError:
+            raise
         except MemoryError as error:
             raise DataError(f'{path}: there is not enough memory for it; scale it down') from error
         except Exception as error:
@@ -106,7 +108,7 @@ def read_image(path: str | Path, rotate: bool = False, white: int | None = None)
                 f'{path}: has colours of 16 bits, whose lower 8 bits cannot be read '
                 f'here; save it with 8 bits, scaled so that {white} is white'
             )
-        if deep and array.max() < QUARTER >> 8:
+        if deep and 0 < array.max() < QUARTER >> 8:
             raise DataError(_unscaled(str(path), f'less than {QUARTER}'))
         return array
 
@@ -123,6 +125,8 @@ def to_8_bits(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
     low, high = values.min(), values.max()
     if not np.isfinite(low + high) or low < 0:
         raise DataError(f'{name}: holds negative values, NaN or infinity; save it with 8 bits')
+    if high == 0:  # black, whatever is white
+        return np.zeros(values.shape, np.uint8)
     if white is not None and white != DEEP:
         if high > white:
             raise DataError(f'{name}: its largest value is {high:g}, and --white is {white}')

@@ -107,7 +107,9 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few images of the miniature's size and classes, to learn from and to validate on."""
     root, classes = tmp_path_factory.mktemp('mini'), len(DATASETS['mini'].classes)
     make_voc(root, [f'{i:04}' for i in range(8)], classes, size=(56, 64))
-    return make_voc(root, [f'v{i:03}' for i in range(3)], classes, 'val', size=(56, 64))
+    make_voc(root, [f'v{i:03}' for i in range(3)], classes, 'val', size=(56, 64))
+    (root / 'miniature.json').write_text('{}')  # else it is a set of the user's own
+    return root
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def decided(files: Sequence[Path], args: argparse.Namespace) -> Decision:
     legend = read_legend(args.legend) if args.legend else None
     if names:
         legend = Legend(names, legend.colours if legend else None)
-    facts = examine_all(files, bar('look', 'mask'))
+    facts = examine_all(files)
     for fact in facts:
         if fact.problem:
             raise DataError(fact.problem)

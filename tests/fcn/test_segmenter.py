@@ -93,7 +93,7 @@ IMAGE = np.full((20, 30, 3), 100, np.uint8)
         (IMAGE > 3, 'bool'),
         (np.zeros((2, 20_000), np.uint8), '20000'),
         (np.array('photo.jpg'), r'\(\)'),
-        (Image.fromarray(np.zeros((9, 9), np.float32)), 'mode F'),
+        (Image.fromarray(np.full((9, 9), 300.5, np.float32)), '300.5'),
         (Image.new('RGB', (0, 5)), '0×5'),
         (None, 'NoneType'),
         ([[1, 2], [3, 4]], 'list'),
