@@ -141,6 +141,7 @@ class Trainer:
                 self._start(solver, sources)
             validate = Validation(
                 self.name,
+                self.config,
                 self.run,
                 passes,
                 self.dataset.drop_absent,

@@ -11,7 +11,7 @@ from fcn.engine import caffe, release_activations
 from fcn.inference import close_layers, compared_blobs, evaluate
 from fcn.memory_estimate import Tiles
 from fcn.metrics import format_results, metrics, or_none
-from fcn.nets import find
+from fcn.nets import NetConfig
 from fcn.tiled_evaluation import TiledEvaluation
 
 from .run import Run
@@ -32,6 +32,7 @@ class Validation:
     def __init__(
         self,
         name: str,
+        config: NetConfig,
         run: Run,
         passes: int,
         drop_absent: bool,
@@ -48,7 +49,7 @@ class Validation:
         release_activations(self._net, compared_blobs(self._net))
         if tiles:
             logger.info('%s', tiles.why)
-            tiled = TiledEvaluation(self._net, find(name), source, tiles.side)
+            tiled = TiledEvaluation(self._net, config, source, tiles.side)
             self._evaluate, self.close = tiled.evaluate, tiled.close
         else:
             self._evaluate = partial(evaluate, self._net)
