@@ -40,7 +40,9 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five images of the miniature's size and classes to learn from, and two to validate on."""
     root = tmp_path_factory.mktemp('mini')
     make_voc(root, [f'{i:04}' for i in range(5)], classes=7, size=(56, 64))
-    return make_voc(root, [f'v{i:03}' for i in range(2)], classes=7, split='val', size=(56, 64))
+    make_voc(root, [f'v{i:03}' for i in range(2)], classes=7, split='val', size=(56, 64))
+    (root / 'miniature.json').write_text('{}')  # else it is a set of the user's own
+    return root
 
 
 def trainer(folder: Path, root: Path, name: str = 'mini-fcn32s', **options: Any) -> Trainer:
