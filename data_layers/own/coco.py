@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fcn.errors import DataError
-from fcn.text import few, printable
+from fcn.text import few, printable, shortened
 
 from .found import Found, Options, assemble_shapes
 from .legends import Legend
@@ -19,7 +19,7 @@ from .listing import SPLITS, Listing, Placed, key, place
 from .manifest import Example
 from .pairing import Pairs, unique_names
 from .shapes import Annotation, Shape, Size, area, points_of
-from .texts import head, load_json
+from .texts import head, is_name, load_json
 
 MAX_BYTES = 4 << 30
 KEYS = re.compile('"(images|annotations|categories)"')
@@ -132,10 +132,12 @@ def read_picture(path: Path, picture: str) -> Annotation:
     found = file.annotations.get(picture, ())
     # A crowd lies below what is drawn one by one.
     ordered = sorted(found, key=lambda one: not one.get('iscrowd'))
-    return Annotation(size, [_shape(one, file, path) for one in ordered])
+    shapes = [_shape(one, file, path) for one in ordered]
+    passed = ['polygon of fewer than three points'] * shapes.count(None)
+    return Annotation(size, [shape for shape in shapes if shape is not None], passed)
 
 
-def _shape(one: Mapping[str, Any], file: Coco, path: Path) -> Shape:
+def _shape(one: Mapping[str, Any], file: Coco, path: Path) -> Shape | None:
     where = f'{path}: annotation {printable(one.get("id"))}'
     name, held = file.categories.get(str(one.get('category_id'))), one.get('segmentation')
     if name is None:
@@ -145,8 +147,8 @@ def _shape(one: Mapping[str, Any], file: Coco, path: Path) -> Shape:
         counts, size = held.get('counts'), held.get('size')
         return Shape(name, functools.partial(run_lengths, counts, size, where), crowd)
     if isinstance(held, list) and held:
-        rings = [points_of(ring, where) for ring in held]
-        return Shape(name, functools.partial(_polygons, rings), crowd)
+        rings = [ring for ring in (points_of(ring, where) for ring in held) if len(ring) >= 3]
+        return Shape(name, functools.partial(_polygons, rings), crowd) if rings else None
     raise DataError(f'{where} is a box without a polygon; nets learn from polygons: draw one')
 
 
@@ -163,8 +165,9 @@ def run_lengths(counts: Any, held: Any, where: str, size: Size) -> np.ndarray:
     if isinstance(counts, str):
         counts = _decompress(counts)
     try:
-        runs = np.asarray(counts, np.int64)
-        sound = runs.ndim == 1 and (runs >= 0).all() and (runs <= size[0] * size[1]).all()
+        runs = np.asarray(counts)
+        sound = runs.ndim == 1 and runs.dtype.kind == 'i' and (runs >= 0).all()
+        sound = sound and (runs <= size[0] * size[1]).all()
         fills = sound and tuple(held) == size and runs.sum() == size[0] * size[1]
     except (TypeError, ValueError, OverflowError):
         fills = False
@@ -244,8 +247,9 @@ def _by_id(
     """Return objects by their ids. Raises DataError for one without an id, or without a `text`."""
     for one in held:
         number, name = one.get('id'), one.get(text)
-        if not isinstance(number, (int, str)) or not isinstance(name, str) or not name.strip():
-            raise DataError(f'{path}: has one without `id` or `{text}`; export it again')
+        if not isinstance(number, (int, str)) or not is_name(name):
+            shown = shortened(printable(name), 80)
+            raise DataError(f'{path}: has a `{text}` of {shown} or without `id`; export it again')
     found = {str(one['id']): one for one in held}
     if len(found) < len(held):
         raise DataError(f'{path}: has an id twice, next to its `{text}`; export it again')

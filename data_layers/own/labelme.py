@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fcn.errors import DataError
 
 from .found import Found, Options, assemble_shapes
@@ -22,7 +24,7 @@ from .shapes import (
     read_bytes,
     rectangle,
 )
-from .texts import head, load_json
+from .texts import head, is_name, load_json
 
 MAX_BYTES = 256 << 20  # with the picture itself, as LabelMe stores it
 NO_AREA = frozenset({'point', 'points', 'line', 'linestrip'})
@@ -51,13 +53,16 @@ def read_labelme(path: Path, picture: str = '') -> Annotation:
     shapes, passed = [], []
     for number, one in enumerate(data['shapes'], 1):
         where = f'{path}: shape {number}'
-        if not isinstance(one, Mapping) or not isinstance(one.get('label'), str):
+        if not isinstance(one, Mapping) or not is_name(one.get('label')):
             raise DataError(f'{where} has no `label`; give it one')
-        kind = one.get('shape_type') or 'polygon'
-        if kind in NO_AREA:
+        kind = one.get('shape_type', 'polygon')
+        points = points_of(one.get('points'), where)
+        if str(kind) in NO_AREA:
             passed.append(kind)
+        elif kind == 'polygon' and len(points) < 3:
+            passed.append('polygon of fewer than three points')
         else:
-            shapes.append(_shape(kind, one, where))
+            shapes.append(_shape(kind, points, one, where))
     return Annotation(_size(data), shapes, passed)
 
 
@@ -66,8 +71,8 @@ def _size(data: Mapping[str, Any]) -> Size | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _shape(kind: str, one: Mapping[str, Any], where: str) -> Shape:
-    name, points = one['label'], points_of(one.get('points'), where)
+def _shape(kind: Any, points: np.ndarray, one: Mapping[str, Any], where: str) -> Shape:
+    name = one['label']
     if kind in ('rectangle', 'circle', 'mask') and len(points) == 2:
         if kind == 'mask':
             left, top = map(round, points[0].tolist())

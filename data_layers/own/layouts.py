@@ -56,8 +56,10 @@ def _inner(listing: Listing) -> Listing:
     """Return the listing of the one folder that holds everything, as unpacked archives have it."""
     while len(tops := {path.partition('/')[0] for path in listing.files}) == 1:
         top = tops.pop()
-        placed = place(f'{top}/a')
-        if top in listing.files or placed.role or placed.split:
+        says = place(f'{top}/a').name == 'a'
+        if top in listing.files or (
+            says and any(one.path.count('/') == 1 for one in listing.images())
+        ):
             break
         listing = listing.below(top)
     return listing

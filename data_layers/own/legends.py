@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from fcn.errors import DataError
 from fcn.text import printable, shortened
 
-from .texts import load_json, load_lines, load_yaml
+from .texts import is_name, load_json, load_lines, load_yaml
 
 MAX_BYTES = 1 << 20
-MAX_NAME = 200  # characters
 MAX_CLASSES = 4096  # of a legend; a set learns at most 255 of them
 Colour = tuple[int, int, int]
 # In the order in which they are looked for: those with colours first.
@@ -188,11 +187,10 @@ def _of_yaml(path: Path) -> Legend:
 
 
 def _name(name: Any, path: Path, number: int) -> str:
-    text = unicodedata.normalize('NFC', name).strip() if isinstance(name, str) else ''
-    if not text or len(text) > MAX_NAME or not text.isprintable():
+    if not is_name(name):
         shown = shortened(printable(name), 80)
         raise DataError(f"{path}: line {number}: '{shown}' is no name of a class; write one")
-    return text
+    return unicodedata.normalize('NFC', name).strip()
 
 
 def colour_of(value: Any) -> Colour | None:

@@ -5,10 +5,11 @@ and decomposed umlauts, and endings in any case, are the same.
 """
 
 import os
+import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,7 @@ SPLITS = {
     'test': 'test',
 }
 IMAGE_FOLDERS = _words(
-    'image images img imgs jpegimages photo photos picture pictures rgb input inputs frames '
+    'data image images img imgs jpegimages photo photos picture pictures rgb input inputs frames '
     'original originals leftimgbit stillsrawfull'
 )
 LABEL_FOLDERS = _words(
@@ -209,6 +210,14 @@ def _role(text: str) -> str:
     if text in LABEL_FOLDERS:
         return 'label'
     return 'other' if text in OTHER_FOLDERS else ''
+
+
+def trimmed(placed: Sequence[Placed]) -> list[Placed]:
+    """Return files without the folders that all their names begin with."""
+    folders = [one.name.rpartition('/')[0] for one in placed]
+    common = posixpath.commonpath(folders) if folders else ''
+    start = len(common) + 1 if common else 0
+    return [one._replace(name=one.name[start:]) for one in placed]
 
 
 def table(placed: Iterable[Placed], what: str, root: Path) -> dict[str, Placed]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fcn.errors import DataError
 from fcn.text import few, printable
 
-from .listing import Placed, key, stem, table
+from .listing import Placed, key, stem, table, trimmed
 from .manifest import Example
 
 OF_LABELS = re.compile(
@@ -35,12 +35,18 @@ def is_label_name(name: str) -> bool:
     return OF_LABELS.search(_last(key(name))) is not None
 
 
-def pair(images: Iterable[Placed], labels: Iterable[Placed], root: Path) -> Pairs:
+def pair(images: Sequence[Placed], labels: Sequence[Placed], root: Path) -> Pairs:
     """Return which images and labels have equal names, up to words such as `_mask`.
 
-    Labels that lie in no folder of a split are for images of any. Raises DataError if two images,
-    or two labels, have one name.
+    Labels that lie in no folder of a split are for images of any. If no names are equal, the
+    folders that all images, and that all labels, lie in are no parts of them. Raises DataError if
+    two images, or two labels, have one name.
     """
+    pairs = _pair(images, labels, root)
+    return pairs if pairs.examples else _pair(trimmed(images), trimmed(labels), root)
+
+
+def _pair(images: Iterable[Placed], labels: Iterable[Placed], root: Path) -> Pairs:
     by_key, label_by_key = table(images, 'images', root), table(labels, 'labels', root)
     taken: dict[str, Placed] = {}
     unlabelled = []

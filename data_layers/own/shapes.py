@@ -62,17 +62,22 @@ def area(rings: Sequence[np.ndarray], size: Size) -> np.ndarray:
 
     A ring is N×2 (x, y) from the picture's corner. What lies outside of the picture is cut off.
     """
-    height, width = size
-    crossings = np.zeros((height, width + 1), np.uint8)
+    corners = np.concatenate(rings)
+    left, top = np.floor(corners.min(0)).clip(0, size[::-1]).astype(int)
+    right, bottom = np.ceil(corners.max(0)).clip(0, size[::-1]).astype(int)
+    # Whether an odd number of edges crosses the middle of a row just left of a pixel's centre.
+    crossed = np.zeros((bottom - top, right - left + 1), np.uint8)
     for ring in rings:
         for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
             first, last = (math.ceil(y - 0.5) for y in sorted((y0, y1)))
-            rows = np.arange(max(first, 0), min(last, height))
-            if len(rows):  # the edge crosses the middles of these rows
+            rows = np.arange(max(first, top), min(last, bottom))
+            if len(rows):
                 x = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-                columns = np.ceil(x - 0.5).clip(0, width).astype(int)
-                crossings[rows, columns] ^= 1
-    return np.bitwise_xor.accumulate(crossings, axis=1)[:, :width].astype(bool)
+                columns = np.ceil(x - 0.5).clip(left, right).astype(int)
+                crossed[rows - top, columns - left] ^= 1
+    covered = np.zeros(size, bool)
+    covered[top:bottom, left:right] = np.bitwise_xor.accumulate(crossed, axis=1)[:, :-1]
+    return covered
 
 
 def drawn(draw: Callable[[ImageDraw.ImageDraw], None], size: Size) -> np.ndarray:
@@ -100,10 +105,9 @@ def rectangle(points: np.ndarray, size: Size) -> np.ndarray:
 
 def circle(points: np.ndarray, size: Size) -> np.ndarray:
     """Return the pixels, H×W bool, of a circle of a centre and a point of its line, 2×2."""
-    x, y = points[0].tolist()
-    radius = math.dist(*points.tolist())
-    box = (x - radius, y - radius, x + radius, y + radius)
-    return drawn(lambda canvas: canvas.ellipse(box, 1, 1), size)
+    (x, y), radius = points[0], math.dist(*points.tolist())
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    return (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
 
 
 def bitmap(mask: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:

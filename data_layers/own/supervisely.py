@@ -23,7 +23,7 @@ from .shapes import (
     read_bytes,
     rectangle,
 )
-from .texts import load_json
+from .texts import is_name, load_json
 
 MAX_BYTES = 64 << 20
 MAX_BITMAP = 64 << 20  # bytes of a PNG
@@ -53,7 +53,7 @@ def _read_meta(path: Path) -> Legend:
     if not isinstance(classes, list) or not all(isinstance(one, Mapping) for one in classes):
         raise DataError(f'{path}: has no `classes`; export the project again')
     names = [one.get('title') for one in classes]
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+    if not names or not all(map(is_name, names)):
         raise DataError(f'{path}: has classes without a `title`; export the project again')
     colours = [colour_of(one.get('color')) for one in classes]
     known = tuple(colour for colour in colours if colour is not None)
@@ -69,10 +69,10 @@ def read_supervisely(path: Path, picture: str = '') -> Annotation:
     shapes, passed = [], []
     for number, one in enumerate(data['objects'], 1):
         where = f'{path}: object {number}'
-        if not isinstance(one, Mapping) or not isinstance(one.get('classTitle'), str):
+        if not isinstance(one, Mapping) or not is_name(one.get('classTitle')):
             raise DataError(f'{where} has no `classTitle`; export it again')
         kind = one.get('geometryType')
-        if kind in NO_AREA:
+        if str(kind) in NO_AREA:
             passed.append(str(kind))
         else:
             shapes.append(_shape(kind, one, where))

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from fcn.errors import DataError
 from fcn.text import printable, shortened
 
+MAX_NAME = 200  # characters
 MARKS = (
     (codecs.BOM_UTF8, 'utf-8'),
     (codecs.BOM_UTF16_LE, 'utf-16-le'),
@@ -76,6 +77,11 @@ def load_yaml(path: Path, maximum: int) -> Mapping[Any, Any]:
     if not isinstance(data, Mapping):
         raise DataError(f'{path}: holds no keys such as `names`; write `names: [road, car]`')
     return data
+
+
+def is_name(value: Any) -> bool:
+    """Whether something is a text that may name a class: printable, not empty, not too long."""
+    return isinstance(value, str) and 0 < len(value.strip()) <= MAX_NAME and value.isprintable()
 
 
 def head(path: Path, length: int = 1 << 16) -> str:

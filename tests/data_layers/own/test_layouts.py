@@ -41,6 +41,8 @@ def write(root: Path, image: str, mask: str, colours: tuple[tuple[int, ...], ...
         ('images/{name}_image.png', 'masks/mask_{name}.png', True),
         ('Images/{name}.JPG', 'Labels/{name}.PNG', True),
         ('{name}.jpg', 'masks/{name}.png', True),
+        ('Fotos vom Mai/{name}.jpg', 'masks/{name}.png', True),
+        ('a/data/{name}.jpg', 'a/labels/{name}.png', True),
         ('{name}.jpg', '{name}_mask.png', True),
         ('{name}_sat.jpg', '{name}_mask.png', True),
         ('a set/images/{name}.jpg', 'a set/masks/{name}.png', True),
