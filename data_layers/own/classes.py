@@ -58,6 +58,8 @@ def name_classes(
         ground = next((name for name in left_out if name.lower() in BACKGROUND), 'background')
         left_out = [name for name in left_out if name != ground]
         wanted.insert(0, ground)
+    if twice := [name for place, name in enumerate(wanted) if name in wanted[:place]]:
+        raise DataError(f"the class '{twice[0]}' is named twice; name it once")
     if not wanted or len(wanted) > MAX_CLASSES:
         raise DataError(f'{len(wanted)} classes; 1 to {MAX_CLASSES} can be learned: name fewer')
     nothing = VOID if unlabelled == 'void' or ground is None else wanted.index(ground)
@@ -79,17 +81,19 @@ def colours_of(naming: Naming, legend: Legend | None = None) -> tuple[Colour, ..
 
 
 def coding_of(legend: Legend, naming: Naming, by_colour: bool) -> Coding:
-    """Return how masks are coded whose values are the places, or the colours, of a legend.
-
-    LabelMe's `__ignore__` on the first line has no place: the next is 0.
-    """
+    """Return how masks are coded whose values are the numbers, or the colours, of a legend."""
     count = len(naming.classes)
     if by_colour and legend.colours is not None:
         packed = pack(np.array(legend.colours)).tolist()
-        named = zip(packed, legend.names, strict=True)
-        return Coding(count, colours={colour: naming.numbers[name] for colour, name in named})
-    names = legend.names[1:] if legend.names[0] == '__ignore__' else legend.names
-    values = {place: naming.numbers[name] for place, name in enumerate(names)}
+        return Coding(
+            count,
+            colours={
+                colour: naming.numbers[name]
+                for colour, name in zip(packed, legend.names, strict=True)
+            },
+        )
+    named = zip(legend.values(), legend.names, strict=True)
+    values = {value: naming.numbers[name] for value, name in named if value >= 0}
     if all(place == number for place, number in values.items()):
         return Coding(count)
     return Coding(count, values={VOID: VOID, **values})

@@ -19,10 +19,10 @@ from .listing import SPLITS, Listing, Placed, key, place
 from .manifest import Example
 from .pairing import Pairs, unique_names
 from .shapes import Annotation, Shape, Size, area, points_of
-from .texts import head, is_name, load_json
+from .texts import head, load_json, name_of
 
 MAX_BYTES = 4 << 30
-KEYS = re.compile('"(images|annotations|categories)"')
+KEYS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
 SPLIT = re.compile(rf'(?:^|[^a-z])({"|".join(SPLITS)})(?![a-z])')
 MASK = 0x1F  # the bits of a number in a character of a compressed run length
 
@@ -67,7 +67,7 @@ def coco(listing: Listing, options: Options) -> Found | None:
                 )
             taken[found.path] = path
             matched.append((split or found.split, found, path, number))
-    unlabelled = [one.path for one in listing.images() if one.path not in taken]
+    unlabelled = [one.path for one in listing.images if one.path not in taken]
     examples = tuple(
         sorted(
             (split, Example(name, image.path, path, number))
@@ -94,7 +94,7 @@ class _Pictures:
 
     def __init__(self, listing: Listing, path: str, split: str) -> None:
         self.folder = posixpath.dirname(path)
-        images = [one for one in listing.images() if one.role in ('', 'image')]
+        images = [one for one in listing.images if one.role in ('', 'image')]
         self.by_path = {key(one.path): one for one in images}
         self.by_name: dict[str, list[Placed]] = {}
         for one in images:
@@ -221,7 +221,7 @@ def _read(path: Path, _size: int, _changed: int) -> Coco:
     # Roboflow writes what its classes have in common as a category of its own, without annotations.
     common = {one.get('supercategory') for one in categories.values()}
     names = {
-        number: one['name'].strip()
+        number: name_of(one['name']) or ''
         for number, one in categories.items()
         if number in used or one['name'] not in common or one.get('supercategory') != 'none'
     }
@@ -247,7 +247,7 @@ def _by_id(
     """Return objects by their ids. Raises DataError for one without an id, or without a `text`."""
     for one in held:
         number, name = one.get('id'), one.get(text)
-        if not isinstance(number, (int, str)) or not is_name(name):
+        if not isinstance(number, (int, str)) or name_of(name) is None:
             shown = shortened(printable(name), 80)
             raise DataError(f'{path}: has a `{text}` of {shown} or without `id`; export it again')
     found = {str(one['id']): one for one in held}

@@ -1,5 +1,6 @@
 """What a layout returns: a manifest with its splits, and what could not be paired."""
 
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
@@ -10,7 +11,7 @@ from fcn.text import few, printable
 
 from .classes import BACKGROUND, Naming, Unlabelled, check_chosen, colours_of, name_classes
 from .legends import Colour, Legend, find_legend
-from .listing import Listing, place
+from .listing import Listing, key, place, stem
 from .lists import find_lists, names_table, read_list
 from .manifest import Example, Manifest
 from .masks import Coding
@@ -93,25 +94,30 @@ def assemble_shapes(
     All are read: classes are the names of the legend, or else of the shapes in alphabetical order.
     Names of YOLO are places in the legend. Raises DataError for a name that the legend lacks.
     """
+    names_there = {key(posixpath.basename(one.path)) for one in listing.images}
     held: dict[Example, Counter[str]] = {}
     passed: Counter[str] = Counter()
     for _, example in pairs.examples:
         annotation = read(listing.root / example.label, example.key)
+        _check_picture(annotation.picture, example, names_there, listing.root)
         held[example] = Counter(shape.name for shape in annotation.shapes)
         passed.update(annotation.passed_over)
     counts = sum(held.values(), Counter())
-    legend = find_legend(options.legend, listing.root) or legend
+    if legend is None or options.legend is not None:
+        legend = find_legend(options.legend, listing.root)
     source, names = 'the shapes', sorted(counts, key=str.lower)
     if legend is not None:
         source, names = legend[0], list(legend[1].names)
         check_chosen(options.classes, names, listing.root / source)
-        _check_names(counts, layout, names, listing.root / source)
+        known = map(str, legend[1].values()) if layout == 'yolo' else names
+        _check_names(counts, set(known), names, listing.root / source)
     naming = name_classes(names, options.classes, options.unlabelled, True)
     notes = [f'classes of {source}']
     if absent := [name for name in options.classes or () if name not in {*names, *BACKGROUND}]:
         notes.append(f'no shape is of: {few(absent)}')
     if layout == 'yolo':
-        numbers = {str(place): naming.numbers[name] for place, name in enumerate(names)}
+        values = legend[1].values() if legend else ()
+        numbers = {str(v): naming.numbers[name] for v, name in zip(values, names, strict=True)}
         naming = naming._replace(numbers=numbers)
     if passed:
         kinds = few(f'{count} {kind}' for kind, count in sorted(passed.items()))
@@ -127,9 +133,20 @@ def assemble_shapes(
     )
 
 
-def _check_names(counts: Mapping[str, int], layout: str, names: Sequence[str], path: Path) -> None:
-    """Raise DataError if shapes are of a name, or with YOLO of a place, that a legend lacks."""
-    known = {str(place) for place in range(len(names))} if layout == 'yolo' else set(names)
+def _check_picture(told: str, example: Example, there: Set[str], root: Path) -> None:
+    """Raise DataError if an annotation tells another picture of the set than that of its name."""
+    name = key(told.replace('\\', '/').rpartition('/')[2])
+    if name in there and stem(name) != stem(key(posixpath.basename(example.image))):
+        raise DataError(
+            f'{root / example.label}: says that it is of {printable(name)}, and has the name of '
+            f'{example.image}; correct one of them'
+        )
+
+
+def _check_names(
+    counts: Mapping[str, int], known: Set[str], names: Sequence[str], path: Path
+) -> None:
+    """Raise DataError if shapes are of a name, or with YOLO of a number, that a legend lacks."""
     if unknown := [name for name in counts if name not in known]:
         worst = max(unknown, key=lambda name: counts[name])
         raise DataError(

@@ -24,7 +24,7 @@ from .shapes import (
     read_bytes,
     rectangle,
 )
-from .texts import head, is_name, load_json
+from .texts import head, load_json, name_of
 
 MAX_BYTES = 256 << 20  # with the picture itself, as LabelMe stores it
 NO_AREA = frozenset({'point', 'points', 'line', 'linestrip'})
@@ -35,7 +35,7 @@ def labelme(listing: Listing, options: Options) -> Found | None:
     files = [path for path in listing.of_ending('.json') if _is_one(listing.root / path)]
     if not files:
         return None
-    images = [one for one in listing.images() if one.role in ('', 'image')]
+    images = [one for one in listing.images if one.role in ('', 'image')]
     pairs = pair(images, [place(path)._replace(role='label') for path in files], listing.root)
     return assemble_shapes(listing, options, 'labelme', pairs, None, read_labelme)
 
@@ -53,7 +53,8 @@ def read_labelme(path: Path, picture: str = '') -> Annotation:
     shapes, passed = [], []
     for number, one in enumerate(data['shapes'], 1):
         where = f'{path}: shape {number}'
-        if not isinstance(one, Mapping) or not is_name(one.get('label')):
+        name = name_of(one.get('label')) if isinstance(one, Mapping) else None
+        if name is None:
             raise DataError(f'{where} has no `label`; give it one')
         kind = one.get('shape_type', 'polygon')
         points = points_of(one.get('points'), where)
@@ -62,8 +63,8 @@ def read_labelme(path: Path, picture: str = '') -> Annotation:
         elif kind == 'polygon' and len(points) < 3:
             passed.append('polygon of fewer than three points')
         else:
-            shapes.append(_shape(kind, points, one, where))
-    return Annotation(_size(data), shapes, passed)
+            shapes.append(_shape(name, kind, points, one.get('mask'), where))
+    return Annotation(_size(data), shapes, passed, str(data.get('imagePath') or ''))
 
 
 def _size(data: Mapping[str, Any]) -> Size | None:
@@ -71,12 +72,11 @@ def _size(data: Mapping[str, Any]) -> Size | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _shape(kind: Any, points: np.ndarray, one: Mapping[str, Any], where: str) -> Shape:
-    name = one['label']
+def _shape(name: str, kind: Any, points: np.ndarray, mask: Any, where: str) -> Shape:
     if kind in ('rectangle', 'circle', 'mask') and len(points) == 2:
         if kind == 'mask':
             left, top = map(round, points[0].tolist())
-            content = read_bytes(one.get('mask'), where)
+            content = read_bytes(mask, where)
             return Shape(
                 name, lambda size: bitmap(read_bitmap(content, size, where), left, top, size)
             )

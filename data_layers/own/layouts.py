@@ -56,10 +56,9 @@ def _inner(listing: Listing) -> Listing:
     """Return the listing of the one folder that holds everything, as unpacked archives have it."""
     while len(tops := {path.partition('/')[0] for path in listing.files}) == 1:
         top = tops.pop()
-        says = place(f'{top}/a').name == 'a'
-        if top in listing.files or (
-            says and any(one.path.count('/') == 1 for one in listing.images())
-        ):
+        says_something = place(f'{top}/a').name == 'a'
+        holds_images = any(one.path.count('/') == 1 for one in listing.images)
+        if top in listing.files or (says_something and holds_images):
             break
         listing = listing.below(top)
     return listing
@@ -68,11 +67,11 @@ def _inner(listing: Listing) -> Listing:
 def cityscapes(listing: Listing, options: Options) -> Found | None:
     """Read leftImg8bit/SPLIT/CITY/*_leftImg8bit.png with gtFine/…/*_labelIds.png or
     *_labelTrainIds.png."""
-    images = [one for one in listing.images() if one.name.lower().endswith('_leftimg8bit')]
+    images = [one for one in listing.images if one.name.lower().endswith('_leftimg8bit')]
     for kind in ('labelIds', 'labelTrainIds'):
         labels = [
             one._replace(name=re.sub('(?i)_gt(fine|coarse)_label(train)?ids$', '', one.name))
-            for one in listing.images()
+            for one in listing.images
             if one.path.lower().endswith(f'_{kind.lower()}.png')
         ]
         if images and labels:
@@ -95,9 +94,9 @@ def cityscapes(listing: Listing, options: Options) -> Found | None:
 
 def voc(listing: Listing, options: Options) -> Found | None:
     """Read JPEGImages with SegmentationClass, or LabelMe's SegmentationClassPNG."""
-    images = [one for one in listing.images() if _lies_in(one, 'jpegimages')]
+    images = [one for one in listing.images if _lies_in(one, 'jpegimages')]
     for folder in ('segmentationclass', 'segmentationclasspng', 'segmentationclassaug'):
-        labels = [one for one in listing.images() if _lies_in(one, folder)]
+        labels = [one for one in listing.images if _lies_in(one, folder)]
         if images and labels:
             return _masks(listing, options, 'voc', pair(images, labels, listing.root))
     return None
@@ -111,8 +110,7 @@ def ade20k(listing: Listing, options: Options) -> Found | None:
     """Read images/training with annotations/training, whose numbers objectInfo150.txt names; 0 is
     of no object."""
     info = next((path for path in listing.files if path.lower() == 'objectinfo150.txt'), None)
-    pairs = _by_folders(listing)
-    if info is None or not (pairs.examples or pairs.orphans):
+    if info is None or not (pairs := _by_folders(listing)).examples:
         return None
     names = [
         re.split('[;,]', line.split('\t')[-1])[0].strip()
@@ -130,13 +128,18 @@ def folders(listing: Listing, options: Options) -> Found | None:
     """Read folders of images and of masks, or of both under names such as a.jpg and a_mask.png,
     with folders of splits inside or outside."""
     pairs = _by_folders(listing)
-    if not pairs.examples and not (pairs.unlabelled and pairs.orphans):
-        return None
-    return _masks(listing, options, 'folders', pairs)
+    return _masks(listing, options, 'folders', pairs) if pairs.examples else None
+
+
+def lists(listing: Listing, options: Options) -> Found | None:
+    """Read folders of images and of masks whose pairs are those of lists alone."""
+    pairs = _by_folders(listing)
+    both = pairs.unlabelled and pairs.orphans
+    return _masks(listing, options, 'lists', pairs) if both else None
 
 
 def _by_folders(listing: Listing) -> Pairs:
-    images = [one for one in listing.images() if one.role != 'other']
+    images = [one for one in listing.images if one.role != 'other']
     labels = [one for one in images if one.role == 'label']
     if not labels:
         labels = [one for one in images if is_label_name(one.name)]
@@ -201,4 +204,5 @@ LAYOUTS: Sequence[Layout] = (
     coco,
     labelme,
     yolo,
+    lists,
 )

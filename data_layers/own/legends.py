@@ -1,8 +1,8 @@
-"""The names and colours of classes, as tools write them next to the labels."""
+"""The names, colours and numbers of classes, as tools write them next to the labels."""
 
 import csv
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fcn.errors import DataError
 from fcn.text import printable, shortened
 
-from .texts import is_name, load_json, load_lines, load_yaml
+from .texts import load_json, load_lines, load_yaml, name_of
 
 MAX_BYTES = 1 << 20
 MAX_CLASSES = 4096  # of a legend; a set learns at most 255 of them
@@ -21,13 +21,33 @@ FILES = (
     'classes.json class_names.txt classes.txt labels.txt data.yaml dataset.yaml data.yml '
     'dataset.yml'
 )
+# The heads of the columns of CSV, and the keys of JSON, that hold a part of a row.
+NAME = 'name', 'class', 'label', 'title', 'class_name', 'label_name', 'category'
+NUMBER = 'id', 'index', 'idx', 'value', 'number', 'class_id', 'label_id'
+COLOUR = 'color', 'colour', 'rgb'
+CHANNELS = ('r', 'red'), ('g', 'green'), ('b', 'blue')
 
 
 class Legend(NamedTuple):
-    """The names of classes in their order, and their colours if the legend tells them."""
+    """The names of classes; their colours, and the values that they have in masks of numbers, if
+    the legend tells them. Without `numbers`, these are their places, 0, 1, …"""
 
     names: tuple[str, ...]
     colours: tuple[Colour, ...] | None = None
+    numbers: tuple[int, ...] | None = None
+
+    def values(self) -> tuple[int, ...]:
+        """Return the values of the names in masks of numbers."""
+        return tuple(range(len(self.names))) if self.numbers is None else self.numbers
+
+
+class Row(NamedTuple):
+    """A class, at a line of a legend; its parts are checked by `_legend`."""
+
+    line: int
+    name: Any
+    colour: Any = None
+    number: Any = None
 
 
 def find_legend(
@@ -46,151 +66,55 @@ def find_legend(
 
 
 def read_legend(path: str | Path) -> Legend:
-    """Return the names, and colours if there are some, of a file of classes.
+    """Return the legend in a file.
 
     It is text of a name a line, CVAT's labelmap.txt, CamVid's label_colors.txt, CSV of name, r, g,
     b, JSON or YAML. Raises DataError, which names the line, for what is none of these.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == '.json':
-        legend = _of_json(path)
-    elif suffix in ('.yaml', '.yml'):
-        legend = _of_yaml(path)
-    elif suffix == '.csv':
-        legend = _of_csv(path)
-    else:
-        legend = _of_text(path)
-    if not legend.names:
+    readers = {'.json': _of_json, '.yaml': _of_yaml, '.yml': _of_yaml, '.csv': _of_csv}
+    rows = readers.get(path.suffix.lower(), _of_text)(path)
+    if not rows:
         raise DataError(f'{path}: holds no classes; write a name a line')
-    if len(legend.names) > MAX_CLASSES:
-        raise DataError(f'{path}: holds {len(legend.names)} classes; {MAX_CLASSES} are allowed')
-    _check_once(path, legend.names, 'name')
-    if legend.colours is not None:
-        _check_once(path, legend.colours, 'colour')
-    return legend
+    if len(rows) > MAX_CLASSES:
+        raise DataError(f'{path}: holds {len(rows)} classes; {MAX_CLASSES} are allowed')
+    return _legend(rows, path)
 
 
-def _check_once(path: Path, values: Sequence[Any], what: str) -> None:
-    twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
-    if twice is not None:
-        raise DataError(f"{path}: has the {what} '{printable(twice)}' twice; remove one")
-
-
-def _of_text(path: Path) -> Legend:
-    lines = [(n, line) for n, line in load_lines(path, MAX_BYTES) if not line.startswith('#')]
-    colours = [_coloured(line) for _, line in lines]
-    if not any(colours):
-        return Legend(tuple(_name(line, path, number) for number, line in lines))
-    wrong = next((number for (number, _), c in zip(lines, colours, strict=True) if not c), None)
-    if wrong is not None:
-        raise DataError(f'{path}: line {wrong} has no colour, and others have; write name:r,g,b')
-    rows = [
-        (_name(found[0], path, number), _colour(found[1], path, number))
-        for (number, _), found in zip(lines, colours, strict=True)
-        if found
-    ]
-    return _legend(rows)
-
-
-def _coloured(line: str) -> tuple[str, list[str]] | None:
-    """Return the name and the colour in `road:128,64,128::` or `128 64 128 road`, else None."""
-    if found := re.match(r'^([^:]+):(\d+),\s*(\d+),\s*(\d+)(?::.*)?$', line):
-        return found[1], list(found.groups()[1:])
-    if found := re.match(r'^(\d+)\s+(\d+)\s+(\d+)\s+(\S.*)$', line):
-        return found[4], list(found.groups()[:3])
-    return None
-
-
-def _of_csv(path: Path) -> Legend:
-    lines = load_lines(path, MAX_BYTES)
-    if not lines:
-        return Legend(())
-    separator = max(',;\t', key=lines[0][1].count)
-    try:
-        rows = [
-            (number, [cell.strip() for cell in next(csv.reader([line], delimiter=separator))])
-            for number, line in lines
-        ]
-    except csv.Error as error:
-        raise DataError(f'{path}: is no CSV ({error}); write name,r,g,b a line') from error
-    head = [cell.lower() for cell in rows[0][1]]
-    columns: Sequence[int | None] = [_column(head, names) for names in COLUMNS]
-    if columns[0] is not None:
-        rows = rows[1:]
-    elif len(head) == 1 or (len(head) >= 4 and all(cell.isdigit() for cell in head[1:4])):
-        columns = [0, 1, 2, 3] if len(head) >= 4 else [0, None, None, None]
-    else:
-        raise DataError(f'{path}: line {rows[0][0]} is neither a head nor name,r,g,b; write one')
-    found = []
-    for number, cells in rows:
-        try:
-            chosen = [cells[place] for place in columns if place is not None]
-        except IndexError as error:
-            raise DataError(f'{path}: line {number} has {len(cells)} columns; add some') from error
-        found.append((_name(chosen[0], path, number), chosen[1:4], number))
-    if None in columns:
-        return Legend(tuple(name for name, _, _ in found))
-    return _legend([(name, _colour(cells, path, number)) for name, cells, number in found])
-
-
-COLUMNS = (
-    ('name', 'class', 'label', 'class_name', 'label_name', 'category'),
-    ('r', 'red'),
-    ('g', 'green'),
-    ('b', 'blue'),
-)
-
-
-def _column(head: Sequence[str], names: Sequence[str]) -> int | None:
-    return next((head.index(name) for name in names if name in head), None)
-
-
-def _of_json(path: Path) -> Legend:
-    data = load_json(path, MAX_BYTES)
-    if isinstance(data, Mapping):
-        for inner in ('classes', 'labels', 'legend', 'names', 'categories'):
-            if isinstance(data.get(inner), (list, Mapping)):
-                data = data[inner]
-                break
-    if isinstance(data, Mapping):
-        data = [{'name': name, 'color': colour} for name, colour in data.items()]
-    if not isinstance(data, list):
-        raise DataError(f'{path}: is no legend; write {{"road": [128, 64, 128], …}}')
-    rows = []
-    for number, one in enumerate(data, 1):
-        if isinstance(one, str):
-            one = {'name': one}
-        if not isinstance(one, Mapping):
-            raise DataError(f'{path}: entry {number} is no class; write a name and a colour')
-        name = one.get('name', one.get('label', one.get('title')))
-        colour = one.get('color', one.get('colour', one.get('rgb')))
-        shown = None if colour is None else _colour(colour, path, number)
-        rows.append((_name(name, path, number), shown))
-    with_colour = [colour for _, colour in rows if colour is not None]
-    if with_colour and len(with_colour) < len(rows):
-        raise DataError(f'{path}: some classes have a colour and some have none; give it to all')
-    names = tuple(name for name, _ in rows)
-    return Legend(names, tuple(with_colour) or None)
-
-
-def _of_yaml(path: Path) -> Legend:
-    names = load_yaml(path, MAX_BYTES).get('names')
-    if isinstance(names, Mapping):
-        try:
-            names = [names[str(number)] for number in range(len(names))]
-        except KeyError as error:
-            raise DataError(f'{path}: `names` has no number {error}; number them from 0') from error
-    if not isinstance(names, list):
-        raise DataError(f'{path}: has no `names`; write `names: [road, car]`')
-    return Legend(tuple(_name(name, path, number) for number, name in enumerate(names)))
-
-
-def _name(name: Any, path: Path, number: int) -> str:
-    if not is_name(name):
-        shown = shortened(printable(name), 80)
-        raise DataError(f"{path}: line {number}: '{shown}' is no name of a class; write one")
-    return unicodedata.normalize('NFC', name).strip()
+def _legend(rows: Sequence[Row], path: Path) -> Legend:
+    """Return the legend of rows, in order of their numbers. Raises DataError for one that is no
+    class, and for what comes twice, or is missing in some."""
+    names, colours, numbers = [], [], []
+    for row in rows:
+        where = f'{path}: line {row.line}'
+        name, colour = name_of(row.name), colour_of(row.colour)
+        shown = shortened(printable(row.name if name is None else row.colour), 80)
+        if name is None:
+            raise DataError(f"{where}: '{shown}' is no name of a class; write one")
+        if row.colour is not None and colour is None:
+            raise DataError(f'{where}: {shown} is no colour; write red, green and blue, 0 to 255')
+        if row.number is not None and not re.fullmatch(r'-1|\d{1,5}', str(row.number)):
+            shown = shortened(printable(row.number), 80)
+            raise DataError(f'{where}: {shown} is no number of a class; write 0, 1, …')
+        names.append(name)
+        colours += [colour] if colour is not None else []
+        numbers += [int(row.number)] if row.number is not None else []
+    if names[0] == '__ignore__' and not numbers:  # in LabelMe's labels.txt, before what is 0
+        numbers = list(range(-1, len(names) - 1))
+    for values, what in ((names, 'name'), (colours, 'colour'), (numbers, 'number')):
+        if values and len(values) < len(names):
+            raise DataError(
+                f'{path}: some classes have a {what} and some have none; give it to all'
+            )
+        for value, count in Counter(values).most_common(1):
+            if count > 1:
+                raise DataError(f"{path}: has the {what} '{value}' twice; remove one")
+    order = sorted(range(len(names)), key=numbers.__getitem__) if numbers else range(len(names))
+    return Legend(
+        tuple(names[place] for place in order),
+        tuple(colours[place] for place in order) if colours else None,
+        tuple(numbers[place] for place in order) if numbers else None,
+    )
 
 
 def colour_of(value: Any) -> Colour | None:
@@ -206,15 +130,96 @@ def colour_of(value: Any) -> Colour | None:
     return red, green, blue
 
 
-def _colour(value: Any, path: Path, number: int) -> Colour:
-    colour = colour_of(value)
-    if colour is None:
-        shown = shortened(printable(value), 80)
-        raise DataError(
-            f'{path}: line {number}: {shown} is no colour; write red, green and blue of 0 to 255'
-        )
-    return colour
+def _of_text(path: Path) -> list[Row]:
+    """Return the rows of names, of `road:128,64,128::`, of `128 64 128 road`, or of `0 road`."""
+    lines = [(n, line) for n, line in load_lines(path, MAX_BYTES) if not line.startswith('#')]
+    after = [re.match(r'^([^:]+):(\d+),\s*(\d+),\s*(\d+)(?::.*)?$', line) for _, line in lines]
+    before = [re.match(r'^(\d+)\s+(\d+)\s+(\d+)\s+(\S.*)$', line) for _, line in lines]
+    numbered = [re.match(r'^(\d+)(?:\s*[:;,=]\s*|\s+)(\D.*)$', line) for _, line in lines]
+    rows = []
+    for (line, text), coloured, first, number in zip(lines, after, before, numbered, strict=True):
+        if coloured:
+            rows.append(Row(line, coloured[1], coloured.groups()[1:]))
+        elif first:
+            rows.append(Row(line, first[4], first.groups()[:3]))
+        elif number and all(numbered):
+            rows.append(Row(line, number[2], number=number[1]))
+        else:
+            rows.append(Row(line, text))
+    return rows
 
 
-def _legend(rows: Sequence[tuple[str, Colour]]) -> Legend:
-    return Legend(tuple(name for name, _ in rows), tuple(colour for _, colour in rows))
+def _of_csv(path: Path) -> list[Row]:
+    """Return the rows of CSV with a head in any order, or of name, r, g, b, or of names alone."""
+    lines = load_lines(path, MAX_BYTES)
+    if not lines:
+        return []
+    separator = max(',;\t', key=lines[0][1].count)
+    try:
+        cells = [next(csv.reader([line], delimiter=separator)) for _, line in lines]
+    except csv.Error as error:
+        raise DataError(f'{path}: is no CSV ({error}); write name,r,g,b a line') from error
+    head = [cell.strip().lower() for cell in cells[0]]
+    numbers = [line for line, _ in lines]
+    if any(name in head for name in NAME):
+        numbers, cells = numbers[1:], cells[1:]
+    elif len(head) == 1:
+        head = ['name']
+    elif len(head) >= 4 and all(cell.isdecimal() for cell in head[1:4]):
+        head = ['name', 'r', 'g', 'b']
+    else:
+        raise DataError(f'{path}: line {numbers[0]} is neither a head nor name,r,g,b; write one')
+    rows = []
+    for line, row in zip(numbers, cells, strict=True):
+        if len(row) < len(head):
+            raise DataError(f'{path}: line {line} has {len(row)} columns; it needs {len(head)}')
+        held = {title: cell.strip() for title, cell in zip(head, row, strict=False)}
+        channels = [_first(held, names) for names in CHANNELS]
+        colour = None if channels == [None] * 3 else channels
+        rows.append(Row(line, _first(held, NAME), colour, _first(held, NUMBER)))
+    return rows
+
+
+def _first(held: Mapping[Any, Any], names: Sequence[str]) -> Any:
+    return next((held[name] for name in names if name in held), None)
+
+
+def _of_json(path: Path) -> list[Row]:
+    """Return the rows of {"road": [128, 64, 128]}, {"road": 0}, {"0": "road"} or of a list of names
+    or of objects."""
+    data = load_json(path, MAX_BYTES)
+    if isinstance(data, Mapping):
+        inner = _first(data, ('classes', 'labels', 'legend', 'names', 'categories'))
+        data = inner if isinstance(inner, (list, Mapping)) else data
+    if isinstance(data, Mapping):
+        data = [_named(name, value) for name, value in data.items()]
+    if not isinstance(data, list):
+        raise DataError(f'{path}: is no legend; write {{"road": [128, 64, 128], …}}')
+    rows = []
+    for line, one in enumerate(data, 1):
+        held = {'name': one} if isinstance(one, str) else one
+        if not isinstance(held, Mapping):
+            raise DataError(f'{path}: entry {line} is no class; write a name and a colour')
+        rows.append(Row(line, _first(held, NAME), _first(held, COLOUR), _first(held, NUMBER)))
+    return rows
+
+
+def _named(name: str, value: Any) -> Any:
+    """Return the object of a class that is told by its name, or by its number."""
+    if isinstance(value, Mapping):
+        return {**value, 'name': name}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {'name': name, 'id': value}
+    if name.isdecimal() and isinstance(value, str):
+        return {'name': value, 'id': name}
+    return {'name': name, 'color': [] if value is None else value}
+
+
+def _of_yaml(path: Path) -> list[Row]:
+    """Return the rows of the list, or of the numbered names, at `names` in YOLO's YAML."""
+    names = load_yaml(path, MAX_BYTES).get('names')
+    if isinstance(names, Mapping):
+        return [Row(line, name, number=n) for line, (n, name) in enumerate(names.items(), 1)]
+    if not isinstance(names, list):
+        raise DataError(f'{path}: has no `names`; write `names: [road, car]`')
+    return [Row(line, name) for line, name in enumerate(names, 1)]

@@ -4,6 +4,7 @@ Paths are relative to the set's folder, with slashes. Names are compared by `key
 and decomposed umlauts, and endings in any case, are the same.
 """
 
+import functools
 import os
 import posixpath
 import re
@@ -78,8 +79,9 @@ class Listing:
     files: tuple[str, ...]
     passed_over: Mapping[str, int]
 
+    @functools.cached_property
     def images(self) -> list[Placed]:
-        """Return the files that are images by their endings."""
+        """The files that are images by their endings."""
         return [place(path) for path in self.files if ending(path) in IMAGES]
 
     def of_ending(self, *endings: str) -> list[str]:
@@ -119,7 +121,8 @@ def scan(folder: str | Path) -> Listing:
     files: list[str] = []
     passed: Counter[str] = Counter()
     _scan(str(root), os.path.realpath(root), (os.path.realpath(root),), files, passed)
-    names = sorted(os.path.relpath(path, root).replace(os.sep, '/') for path in files)
+    start = len(os.path.join(root, ''))
+    names = sorted(path[start:] for path in files)
     return Listing(root, tuple(names), dict(sorted(passed.items())))
 
 
@@ -209,7 +212,7 @@ def _role(text: str) -> str:
         return 'image'
     if text in LABEL_FOLDERS:
         return 'label'
-    return 'other' if text in OTHER_FOLDERS else ''
+    return 'other' if text in OTHER_FOLDERS or text.startswith('panoptic') else ''
 
 
 def trimmed(placed: Sequence[Placed]) -> list[Placed]:

@@ -20,6 +20,7 @@ from fcn.errors import DataError
 
 MAX_COORDINATE = 1e6
 MAX_POINTS = 1_000_000
+AT_ONCE = 1 << 20  # edges times rows: more would be gigabytes
 Size = tuple[int, int]  # height, width
 
 
@@ -34,11 +35,13 @@ class Shape(NamedTuple):
 
 class Annotation(NamedTuple):
     """The shapes of one picture, the last on top, and its size (H, W) if the format tells it.
-    `passed_over` are the kinds of those that have no area, such as lines."""
+    `passed_over` are the kinds of those that have no area, such as lines. `picture` is the path of
+    the picture that the format tells, or ''."""
 
     size: Size | None
     shapes: Sequence[Shape]
     passed_over: Sequence[str] = ()
+    picture: str = ''
 
 
 def points_of(values: Any, where: str | Path) -> np.ndarray:
@@ -67,14 +70,16 @@ def area(rings: Sequence[np.ndarray], size: Size) -> np.ndarray:
     right, bottom = np.ceil(corners.max(0)).clip(0, size[::-1]).astype(int)
     # Whether an odd number of edges crosses the middle of a row just left of a pixel's centre.
     crossed = np.zeros((bottom - top, right - left + 1), np.uint8)
-    for ring in rings:
-        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            first, last = (math.ceil(y - 0.5) for y in sorted((y0, y1)))
-            rows = np.arange(max(first, top), min(last, bottom))
-            if len(rows):
-                x = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-                columns = np.ceil(x - 0.5).clip(left, right).astype(int)
-                crossed[rows - top, columns - left] ^= 1
+    middles = np.arange(top, bottom) + 0.5
+    edges = np.concatenate([np.stack([ring, np.roll(ring, -1, axis=0)], 1) for ring in rings])
+    edges = np.where(edges[:, :1, 1:] <= edges[:, 1:, 1:], edges, edges[:, ::-1])  # downwards
+    step = max(AT_ONCE // (len(middles) + 1), 1)
+    for some in (edges[first : first + step] for first in range(0, len(edges), step)):
+        (x0, y0), (x1, y1) = some.transpose(1, 2, 0)
+        edge, row = np.nonzero((y0[:, None] <= middles) & (middles < y1[:, None]))
+        x = x0[edge] + (middles[row] - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
+        columns = np.ceil(x - 0.5).clip(left, right).astype(int)
+        np.bitwise_xor.at(crossed, (row, columns - left), 1)
     covered = np.zeros(size, bool)
     covered[top:bottom, left:right] = np.bitwise_xor.accumulate(crossed, axis=1)[:, :-1]
     return covered

@@ -23,7 +23,7 @@ from .shapes import (
     read_bytes,
     rectangle,
 )
-from .texts import is_name, load_json
+from .texts import load_json, name_of
 
 MAX_BYTES = 64 << 20
 MAX_BITMAP = 64 << 20  # bytes of a PNG
@@ -41,7 +41,7 @@ def supervisely(listing: Listing, options: Options) -> Found | None:
     meta = next((path for path in listing.files if path.lower() == 'meta.json'), None)
     if not labels or meta is None:
         return None
-    images = [one for one in listing.images() if one.role == 'image']
+    images = [one for one in listing.images if one.role == 'image']
     pairs = pair(images, labels, listing.root)
     legend = meta, _read_meta(listing.root / meta)
     return assemble_shapes(listing, options, 'supervisely', pairs, legend, read_supervisely)
@@ -52,8 +52,8 @@ def _read_meta(path: Path) -> Legend:
     classes = data.get('classes') if isinstance(data, Mapping) else None
     if not isinstance(classes, list) or not all(isinstance(one, Mapping) for one in classes):
         raise DataError(f'{path}: has no `classes`; export the project again')
-    names = [one.get('title') for one in classes]
-    if not names or not all(map(is_name, names)):
+    names = [name for one in classes if (name := name_of(one.get('title'))) is not None]
+    if not names or len(names) < len(classes):
         raise DataError(f'{path}: has classes without a `title`; export the project again')
     colours = [colour_of(one.get('color')) for one in classes]
     known = tuple(colour for colour in colours if colour is not None)
@@ -69,13 +69,14 @@ def read_supervisely(path: Path, picture: str = '') -> Annotation:
     shapes, passed = [], []
     for number, one in enumerate(data['objects'], 1):
         where = f'{path}: object {number}'
-        if not isinstance(one, Mapping) or not is_name(one.get('classTitle')):
+        name = name_of(one.get('classTitle')) if isinstance(one, Mapping) else None
+        if name is None:
             raise DataError(f'{where} has no `classTitle`; export it again')
         kind = one.get('geometryType')
         if str(kind) in NO_AREA:
             passed.append(str(kind))
         else:
-            shapes.append(_shape(kind, one, where))
+            shapes.append(_shape(name, kind, one, where))
     return Annotation(_size(data.get('size')), shapes, passed)
 
 
@@ -86,8 +87,7 @@ def _size(size: Any) -> Size | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _shape(kind: Any, one: Mapping[str, Any], where: str) -> Shape:
-    name = one['classTitle']
+def _shape(name: str, kind: Any, one: Mapping[str, Any], where: str) -> Shape:
     if kind == 'bitmap' and isinstance(held := one.get('bitmap'), Mapping):
         origin = points_of(held.get('origin'), where)
         content = _unpack(read_bytes(held.get('data'), where), where)

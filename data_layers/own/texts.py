@@ -3,6 +3,7 @@
 import codecs
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,9 +80,12 @@ def load_yaml(path: Path, maximum: int) -> Mapping[Any, Any]:
     return data
 
 
-def is_name(value: Any) -> bool:
-    """Whether something is a text that may name a class: printable, not empty, not too long."""
-    return isinstance(value, str) and 0 < len(value.strip()) <= MAX_NAME and value.isprintable()
+def name_of(value: Any) -> str | None:
+    """Return the name of a class, composed, without blanks around; None of what is no text, empty,
+    not printable, or too long."""
+    if not isinstance(value, str) or len(value) > MAX_NAME or not value.isprintable():
+        return None
+    return unicodedata.normalize('NFC', value).strip() or None
 
 
 def head(path: Path, length: int = 1 << 16) -> str:

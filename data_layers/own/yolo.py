@@ -32,7 +32,7 @@ def yolo(listing: Listing, options: Options) -> Found | None:
     labels = [place(path) for path in files]
     if any(one.role == 'label' for one in labels):
         labels = [one for one in labels if one.role == 'label']
-    images = [one for one in listing.images() if one.role in ('', 'image')]
+    images = [one for one in listing.images if one.role in ('', 'image')]
     pairs = pair(images, labels, listing.root)
     texts = [example.label for _, example in pairs.examples]
     if not any(_is_one(listing.root / path) for path in texts):

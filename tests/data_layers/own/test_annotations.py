@@ -366,6 +366,7 @@ def test_labelme_with_the_names_of_classes(tmp_path: Path) -> None:
         ('shapes.0.shape_type', []),
         ('shapes.0.shape_type', 'mask'),
         ('imageHeight', HEIGHT * 2),
+        ('imagePath', '..\\images\\p5.jpg'),
     ],
 )
 def test_damaged_labelme_is_refused_in_a_line(tmp_path: Path, place: str, value: Any) -> None:

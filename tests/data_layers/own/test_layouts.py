@@ -232,6 +232,17 @@ def test_numbers_next_to_a_legend_with_colours_stay_numbers(tmp_path: Path) -> N
     assert (found.manifest.classes, found.manifest.colours) == (CLASSES, COLOURS)
 
 
+def test_numbers_of_the_legend(tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES):
+        save_picture(tmp_path / 'images' / f'{name}.jpg', number)
+        labels = np.array([0, 7, 255], np.uint8)[truth(number)]
+        save_mask(tmp_path / 'masks' / f'{name}.png', labels)
+    (tmp_path / 'classes.txt').write_text('7 box\n255 tri\n0 background\n')
+    found = find(tmp_path)
+    assert found.manifest.classes == CLASSES
+    check_masks(found, truths())
+
+
 def test_names_of_void_are_no_classes(tmp_path: Path) -> None:
     write(tmp_path, 'images/{name}.jpg', 'masks/{name}.png')
     (tmp_path / 'classes.txt').write_text('void\nbox\ntri\n')

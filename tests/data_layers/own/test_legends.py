@@ -27,6 +27,10 @@ NAMED = {
     'nfd.txt': 'road\nGro\u0308ße\nno',
     'd.csv': 'name\nroad\nGröße\nno\n',
     'd.json': '["road", "Größe", "no"]',
+    'numbers.txt': '1 Größe\n0 road\n2 no\n',
+    'numbers.csv': 'id,name\n2,no\n0,road\n1,Größe\n',
+    'id2label.json': '{"0": "road", "1": "Größe", "2": "no"}',
+    'label2id.json': '{"no": 2, "road": 0, "Größe": 1}',
     'data.yaml': 'path: ..\nnc: 3\nnames: [road, Größe, no]\n',
     'list.yml': 'names:\n- road\n- "Größe"\n- no\n',
     'numbers.yaml': "names:\n  2: no\n  0: road\n  1: 'Größe'\n",
@@ -42,6 +46,13 @@ def test_legends(tmp_path: Path, name: str, coding: str) -> None:
     legend = read_legend(tmp_path / name)
     assert legend.names == NAMES
     assert legend.colours == (COLOURS if name in COLOURED else None)
+
+
+def test_numbers_are_the_values_of_masks(tmp_path: Path) -> None:
+    (tmp_path / 'a.txt').write_text('7 road\n0 other\n')
+    assert read_legend(tmp_path / 'a.txt') == (('other', 'road'), None, (0, 7))
+    (tmp_path / 'labels.txt').write_text('__ignore__\n_background_\nroad\n')
+    assert read_legend(tmp_path / 'labels.txt').values() == (-1, 0, 1)
 
 
 def test_the_legend_of_a_folder_is_one_with_colours(tmp_path: Path) -> None:
@@ -81,7 +92,9 @@ HOSTILE = {
     'digits.json': '{"a": [' + '9' * 5000 + ', 1, 2]}',
     'none.yaml': 'nc: 3',
     'text.yaml': 'road',
-    'gap.yaml': 'names: {0: a, 2: b}',
+    'words.yaml': 'names: {a: b}',
+    'numbers.txt': '0 a\n0 b',
+    'large.json': '{"a": 1000000}',
     'open.yaml': 'names: [a, b',
     'deep.yaml': '[' * 5000,
     'bomb.yaml': 'a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nnames: [*c, *c]',
