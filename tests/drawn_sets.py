@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn.data_layers.images import VOID
 from fcn.data_layers.own.annotations import read_annotation
 from fcn.data_layers.own.layouts import Found
 from fcn.data_layers.own.masks import read_mask
@@ -22,14 +21,9 @@ Point = tuple[float, float]
 def shapes(number: int) -> list[tuple[int, list[Point]]]:
     """Return the class and the corners of a picture's shapes, the last on top."""
     x, y = 3 + number, 2 + number
-    box = [(x, y), (x + 15, y), (x + 15, y + 10), (x, y + 10)]
+    box: list[Point] = [(x, y), (x + 15, y), (x + 15, y + 10), (x, y + 10)]
     triangle = [(x + 8.2, y + 3.4), (x + 25.6, y + 6.1), (x + 11.3, y + 17.7)]
-    return [(1, [*map(float_pair, box)]), (2, triangle)]
-
-
-def float_pair(point: Sequence[float]) -> Point:
-    """Return a point of floats."""
-    return float(point[0]), float(point[1])
+    return [(1, box), (2, triangle)]
 
 
 def inside(corners: Sequence[Point], size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -91,8 +85,3 @@ def compare(held: dict[str, np.ndarray], truths: dict[str, np.ndarray]) -> None:
 def truths() -> dict[str, np.ndarray]:
     """Return the labels of all pictures by their names."""
     return {name: truth(number) for number, name in enumerate(NAMES)}
-
-
-def void_for(labels: dict[str, np.ndarray], kind: int = 0) -> dict[str, np.ndarray]:
-    """Return labels with a class made void."""
-    return {name: np.where(held == kind, VOID, held) for name, held in labels.items()}

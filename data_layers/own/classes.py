@@ -1,6 +1,7 @@
 """Which class a name of a format is, and which pixels of masks are of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -81,22 +82,20 @@ def colours_of(naming: Naming, legend: Legend | None = None) -> tuple[Colour, ..
 
 
 def coding_of(legend: Legend, naming: Naming, by_colour: bool) -> Coding:
-    """Return how masks are coded whose values are the numbers, or the colours, of a legend."""
-    count = len(naming.classes)
+    """Return how masks are coded whose values are the numbers, or the colours, of a legend.
+
+    Transparent pixels are pixels of nothing.
+    """
+    coding = Coding(len(naming.classes), transparent=naming.unlabelled)
     if by_colour and legend.colours is not None:
         packed = pack(np.array(legend.colours)).tolist()
-        return Coding(
-            count,
-            colours={
-                colour: naming.numbers[name]
-                for colour, name in zip(packed, legend.names, strict=True)
-            },
-        )
+        named = zip(packed, legend.names, strict=True)
+        return replace(coding, colours={colour: naming.numbers[name] for colour, name in named})
     named = zip(legend.values(), legend.names, strict=True)
     values = {value: naming.numbers[name] for value, name in named if value >= 0}
     if all(place == number for place, number in values.items()):
-        return Coding(count)
-    return Coding(count, values={VOID: VOID, **values})
+        return coding
+    return replace(coding, values={VOID: VOID, **values})
 
 
 def check_chosen(chosen: Sequence[str] | None, names: Sequence[str], path: Path) -> None:

@@ -65,7 +65,7 @@ def assemble(
     used = {path for split in splits.values() for e in split for path in (e.image, e.label)}
     unlabelled = tuple(path for path in pairs.unlabelled if path not in used)
     orphans = tuple(path for path in pairs.orphans if path not in used)
-    said = [f'layout: {layout}', *notes, naming.note(), source, _twice(splits)]
+    said = [f'layout: {layout}', *notes, naming.note(), source, *_remarks(splits, pairs)]
     manifest = Manifest(
         root=listing.root,
         layout=layout,
@@ -181,7 +181,7 @@ def _splits(
     left = [example for example in examples if example not in used]
     base = splits.get('train') or splits.get('trainval') or tuple(left)
     if 'val' in kept:
-        base = tuple(example for example in base if example not in set(kept['val']))
+        base = tuple(example for example in base if example not in used)
         if not base:
             raise DataError(
                 f'{listing.root}: all labelled images are to validate on, none to learn from; '
@@ -215,8 +215,11 @@ def _of_lists(listing: Listing, pairs: Pairs) -> Splits:
     return {split: examples for split, examples in splits.items() if examples}
 
 
-def _twice(splits: Splits) -> str:
-    """Return a line about images that are in 'train' and in 'val', or ''."""
+def _remarks(splits: Splits, pairs: Pairs) -> list[str]:
+    """Return lines about images that are in 'train' and in 'val', and about those in no split."""
     counts = Counter(e.image for name in ('train', 'val') for e in set(splits.get(name, ())))
     twice = sorted(image for image, count in counts.items() if count > 1)
-    return f'both in train and in val: {few(twice, 3)}' if twice else ''
+    used = {example.image for split in splits.values() for example in split}
+    left = [example.image for _, example in pairs.examples if example.image not in used]
+    remarks = [f'both in train and in val: {few(twice, 3)}'] if twice else []
+    return remarks + ([f'labelled, and in no split: {few(left, 3)}'] if left else [])

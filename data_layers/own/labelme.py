@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fcn.errors import DataError
+from fcn.text import printable, shortened
 
 from .found import Found, Options, assemble_shapes
 from .listing import Listing, place
@@ -83,4 +84,5 @@ def _shape(name: str, kind: Any, points: np.ndarray, mask: Any, where: str) -> S
         return Shape(name, functools.partial(rectangle if kind == 'rectangle' else circle, points))
     if kind in ('polygon', 'rectangle') and len(points) >= 3:
         return Shape(name, functools.partial(polygon, points, ()))
-    raise DataError(f"{where}: a '{kind}' of {len(points)} points is not read here; draw a polygon")
+    shown = f"a '{shortened(printable(kind), 40)}' of {len(points)} points"
+    raise DataError(f'{where}: {shown} is not read here; draw a polygon')

@@ -155,10 +155,11 @@ def _masks(listing: Listing, options: Options, layout: str, pairs: Pairs) -> Fou
     labels = [example.label for _, example in pairs.examples]
     chosen = find_legend(options.legend, listing.root, labels) or _camvid(labels)
     if chosen is None:
-        naming = Naming(options.classes or (), {}, VOID if options.unlabelled == 'void' else 0)
-        colours = colours_of(naming)
-        coding = Coding(len(naming.classes))
-        return assemble(listing, options, layout, pairs, naming, colours, coding, [])
+        naming = Naming((), {}, VOID if options.unlabelled == 'void' else 0)
+        if options.classes:
+            naming = name_classes(options.classes, options.classes, options.unlabelled, False)
+        coding = Coding(len(naming.classes), transparent=naming.unlabelled)
+        return assemble(listing, options, layout, pairs, naming, colours_of(naming), coding, [])
     source, legend = chosen
     check_chosen(options.classes, legend.names, listing.root / source)
     by_colour = legend.colours is not None and _holds_colours(listing, labels, legend)

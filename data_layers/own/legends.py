@@ -42,9 +42,9 @@ class Legend(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A class, at a line of a legend; its parts are checked by `_legend`."""
+    """A class, `where` in a legend, as 'line 3'; its parts are checked by `_legend`."""
 
-    line: int
+    where: str
     name: Any
     colour: Any = None
     number: Any = None
@@ -86,7 +86,7 @@ def _legend(rows: Sequence[Row], path: Path) -> Legend:
     class, and for what comes twice, or is missing in some."""
     names, colours, numbers = [], [], []
     for row in rows:
-        where = f'{path}: line {row.line}'
+        where = f'{path}: {row.where}'
         name, colour = name_of(row.name), colour_of(row.colour)
         shown = shortened(printable(row.name if name is None else row.colour), 80)
         if name is None:
@@ -139,13 +139,13 @@ def _of_text(path: Path) -> list[Row]:
     rows = []
     for (line, text), coloured, first, number in zip(lines, after, before, numbered, strict=True):
         if coloured:
-            rows.append(Row(line, coloured[1], coloured.groups()[1:]))
+            rows.append(Row(f'line {line}', coloured[1], coloured.groups()[1:]))
         elif first:
-            rows.append(Row(line, first[4], first.groups()[:3]))
+            rows.append(Row(f'line {line}', first[4], first.groups()[:3]))
         elif number and all(numbered):
-            rows.append(Row(line, number[2], number=number[1]))
+            rows.append(Row(f'line {line}', number[2], number=number[1]))
         else:
-            rows.append(Row(line, text))
+            rows.append(Row(f'line {line}', text))
     return rows
 
 
@@ -176,7 +176,7 @@ def _of_csv(path: Path) -> list[Row]:
         held = {title: cell.strip() for title, cell in zip(head, row, strict=False)}
         channels = [_first(held, names) for names in CHANNELS]
         colour = None if channels == [None] * 3 else channels
-        rows.append(Row(line, _first(held, NAME), colour, _first(held, NUMBER)))
+        rows.append(Row(f'line {line}', _first(held, NAME), colour, _first(held, NUMBER)))
     return rows
 
 
@@ -196,11 +196,12 @@ def _of_json(path: Path) -> list[Row]:
     if not isinstance(data, list):
         raise DataError(f'{path}: is no legend; write {{"road": [128, 64, 128], …}}')
     rows = []
-    for line, one in enumerate(data, 1):
+    for count, one in enumerate(data, 1):
+        where = f'class {count}'
         held = {'name': one} if isinstance(one, str) else one
         if not isinstance(held, Mapping):
-            raise DataError(f'{path}: entry {line} is no class; write a name and a colour')
-        rows.append(Row(line, _first(held, NAME), _first(held, COLOUR), _first(held, NUMBER)))
+            raise DataError(f'{path}: {where} is none; write a name and a colour')
+        rows.append(Row(where, _first(held, NAME), _first(held, COLOUR), _first(held, NUMBER)))
     return rows
 
 
@@ -219,7 +220,8 @@ def _of_yaml(path: Path) -> list[Row]:
     """Return the rows of the list, or of the numbered names, at `names` in YOLO's YAML."""
     names = load_yaml(path, MAX_BYTES).get('names')
     if isinstance(names, Mapping):
-        return [Row(line, name, number=n) for line, (n, name) in enumerate(names.items(), 1)]
+        rows = enumerate(names.items(), 1)
+        return [Row(f'class {count}', name, number=number) for count, (number, name) in rows]
     if not isinstance(names, list):
         raise DataError(f'{path}: has no `names`; write `names: [road, car]`')
-    return [Row(line, name) for line, name in enumerate(names, 1)]
+    return [Row(f'class {number}', name) for number, name in enumerate(names)]

@@ -17,8 +17,8 @@ from .texts import load_lines
 MAX_BYTES = 64 << 20
 FOLDERS = frozenset({'', 'imagesets', 'segmentation', 'main', 'splits', 'split', 'lists', 'sets'})
 FLAG = re.compile(r'^(.*\S)\s+(?:-1|0|1)$')
-# Tools' names of a list that is no split.
-WHOLE = frozenset({'default', 'trainval', 'all', 'list'})
+# A list that is no split, and that one is drawn from.
+WHOLE = 'trainval'
 
 # The file of a name, by all keys that a list may call it; None for a key of two.
 Table = Mapping[str, str | None]
@@ -38,7 +38,7 @@ def find_lists(listing: Listing) -> dict[str, str]:
         *folders, name = path.lower().split('/')
         name = stem(name)
         segmentation = folders[-2:] == ['imagesets', 'segmentation']
-        known = name in SPLITS or name in WHOLE
+        known = name in SPLITS or name == WHOLE
         if segmentation or (known and FOLDERS.issuperset(folders)):
             found.setdefault(SPLITS.get(name, stem(posixpath.basename(path))), path)
     return found

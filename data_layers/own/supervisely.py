@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn.errors import DataError
+from fcn.text import printable, shortened
 
 from .found import Found, Options, assemble_shapes
 from .legends import Legend, colour_of
@@ -105,7 +106,8 @@ def _shape(name: str, kind: Any, one: Mapping[str, Any], where: str) -> Shape:
             interior = [points_of(hole, where) for hole in holes]
             if all(len(hole) >= 3 for hole in interior):
                 return Shape(name, functools.partial(polygon, exterior, interior))
-    raise DataError(f"{where}: this '{kind}' is not read here; make it a polygon or a bitmap")
+    shown = f"this '{shortened(printable(kind), 40)}'"
+    raise DataError(f'{where}: {shown} is not read here; make it a polygon or a bitmap')
 
 
 def _unpack(content: bytes, where: str) -> bytes:

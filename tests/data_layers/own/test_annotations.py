@@ -21,7 +21,7 @@ from drawn_sets import (
     shapes,
     truths,
 )
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from fcn.data_layers.images import VOID
 from fcn.data_layers.own.annotations import read_annotation
@@ -276,16 +276,11 @@ def labelme_json(number: int, **more: Any) -> Any:
 
 
 def with_outlines(number: int) -> np.ndarray:
-    """Return the classes of a picture's pixels, H×W, as tools have them that draw outlines: what
-    lies within half a pixel's diagonal of a shape is its too, less precisely on slopes."""
-    labels = np.zeros(SIZE, np.uint8)
+    """Return the classes of a picture's pixels, H×W uint8, as LabelMe's own export draws them."""
+    canvas = Image.new('L', (WIDTH, HEIGHT))
     for kind, corners in shapes(number):
-        canvas = Image.new('L', (WIDTH, HEIGHT))
-        from PIL import ImageDraw
-
-        ImageDraw.Draw(canvas).polygon(corners, outline=1, fill=1)
-        labels[np.asarray(canvas) > 0] = kind
-    return labels
+        ImageDraw.Draw(canvas).polygon(corners, outline=kind, fill=kind)
+    return np.array(canvas)
 
 
 @pytest.mark.parametrize(
@@ -309,6 +304,40 @@ def test_labelme(tmp_path: Path, images: str, labels: str) -> None:
     assert held['p0'][2, 3] == held['p0'][2, int(box[2][0])] == 1  # both corners are in it
     for name, labels_of in held.items():  # and the outlines are all that is more
         assert (labels_of != truths()[name]).mean() < 0.08
+
+
+def test_a_rare_class_is_in_both_splits(tmp_path: Path) -> None:
+    save_pictures(tmp_path)
+    for seed in range(5):
+        for number, name in enumerate(NAMES):
+            data = labelme_json(number)
+            if number not in (seed, 7):
+                data['shapes'] = [one for one in data['shapes'] if one['label'] == 'box']
+            write_json(tmp_path / 'images' / f'{name}.json', data)
+        splits = find(tmp_path, Options(seed=seed)).manifest.splits
+        rare = {NAMES[seed], 'p7'}
+        assert all(rare & {example.name for example in split} for split in splits.values())
+
+
+def test_yolo_of_cvat(tmp_path: Path) -> None:
+    pytest.importorskip('yaml')
+    save_pictures(tmp_path, 'images/train/{name}.jpg')
+    write_yolo(tmp_path, 'labels/train/{name}.txt')
+    (tmp_path / 'data.yaml').write_text('names:\n  0: box\n  1: tri\npath: .\ntrain: train.txt\n')
+    lines = [f'data/images/train/{name}.jpg\n' for name in NAMES[:6]]
+    (tmp_path / 'train.txt').write_text(''.join(lines))
+    found = find(tmp_path)
+    check_shapes(found, {name: truths()[name] for name in NAMES[:6]})
+    assert any('p6' in note for note in found.manifest.notes)
+
+
+def test_coco_of_label_studio(tmp_path: Path) -> None:
+    save_pictures(tmp_path)
+    data = coco_json(range(8))
+    for one in data['images']:
+        one['file_name'] = f'..\\..\\media\\upload\\1\\{one["file_name"]}'
+    write_json(tmp_path / 'result.json', data)
+    check_shapes(find(tmp_path), truths())
 
 
 def test_labelme_of_other_kinds(tmp_path: Path) -> None:

@@ -353,6 +353,38 @@ def test_camvid_of_segnet(tmp_path: Path) -> None:
     check_masks(found, held)
 
 
+@pytest.mark.parametrize('unlabelled', ['background', 'void'])
+def test_transparent_pixels_are_of_nothing(tmp_path: Path, unlabelled: str) -> None:
+    for number, name in enumerate(NAMES):
+        save_picture(tmp_path / 'images' / f'{name}.jpg', number)
+        labels = truth(number)
+        colours = np.array(COLOURS, np.uint8)[labels]
+        alpha = np.where(labels, 255, 0).astype(np.uint8)
+        (tmp_path / 'masks').mkdir(exist_ok=True)
+        Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / 'masks' / f'{name}.png')
+    (tmp_path / 'labelmap.txt').write_text(LEGENDS['labelmap.txt'])
+    nothing = 0 if unlabelled == 'background' else VOID
+    table = np.array([nothing, 1, 2], np.uint8)
+    found = find(tmp_path, Options(unlabelled=unlabelled))
+    check_masks(found, {name: table[labels] for name, labels in truths().items()})
+
+
+def test_cvat_export(tmp_path: Path) -> None:
+    write(tmp_path, 'JPEGImages/{name}.png', 'SegmentationClass/{name}.png', COLOURS)
+    write(tmp_path, 'JPEGImages/{name}.png', 'SegmentationObject/{name}.png', COLOURS)
+    (tmp_path / 'labelmap.txt').write_text(LEGENDS['labelmap.txt'])
+    (tmp_path / 'ImageSets' / 'Segmentation').mkdir(parents=True)
+    (tmp_path / 'ImageSets' / 'Segmentation' / 'default.txt').write_text('\n'.join(NAMES))
+    found = find(tmp_path)
+    check_masks(found, truths())
+    assert found.drawn and len(found.manifest.splits['val']) == 2
+
+
+def test_trimaps_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path, 'images/{name}.jpg', 'annotations/trimaps/{name}.png')
+    check_masks(find(tmp_path), truths())
+
+
 def test_labelme_voc_export(tmp_path: Path) -> None:
     write(tmp_path, 'JPEGImages/{name}.jpg', 'SegmentationClassPNG/{name}.png')
     write(tmp_path, 'JPEGImages/{name}.jpg', 'SegmentationClassVisualization/{name}.jpg')
