@@ -16,8 +16,7 @@ from fcn.text import few, printable, shortened
 from .found import Found, Options, assemble_shapes
 from .legends import Legend
 from .listing import SPLITS, Listing, Placed, key, place
-from .manifest import Example
-from .pairing import Pairs, unique_names
+from .pairing import Pairs, examples_of
 from .shapes import Annotation, Shape, Size, area, points_of
 from .texts import head, load_json, name_of
 
@@ -68,16 +67,8 @@ def coco(listing: Listing, options: Options) -> Found | None:
             taken[found.path] = path
             matched.append((split or found.split, found, path, number))
     unlabelled = [one.path for one in listing.images if one.path not in taken]
-    examples = tuple(
-        sorted(
-            (split, Example(name, image.path, path, number))
-            for (split, image, path, number), name in zip(
-                matched, unique_names([(split, one) for split, one, _, _ in matched]), strict=True
-            )
-        )
-    )
     legend = paths[0], Legend(tuple(names))
-    pairs = Pairs(examples, tuple(unlabelled), tuple(orphans))
+    pairs = Pairs(examples_of(matched), tuple(unlabelled), tuple(orphans))
     return assemble_shapes(listing, options, 'coco', pairs, legend, read_picture)
 
 

@@ -92,33 +92,37 @@ def assemble_shapes(
     """Return a set whose labels are shapes that `read` reads of a file and a key.
 
     All are read: classes are the names of the legend, or else of the shapes in alphabetical order.
-    Names of YOLO are places in the legend. Raises DataError for a name that the legend lacks.
+    Shapes of YOLO tell the legend's numbers. Raises DataError for a name that the legend lacks.
     """
     names_there = {key(posixpath.basename(one.path)) for one in listing.images}
-    held: dict[Example, Counter[str]] = {}
+    held: dict[Example, set[str]] = {}
+    counts: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     for _, example in pairs.examples:
         annotation = read(listing.root / example.label, example.key)
         _check_picture(annotation.picture, example, names_there, listing.root)
-        held[example] = Counter(shape.name for shape in annotation.shapes)
+        held[example] = {shape.name for shape in annotation.shapes}
+        counts.update(shape.name for shape in annotation.shapes)
         passed.update(annotation.passed_over)
-    counts = sum(held.values(), Counter())
     if legend is None or options.legend is not None:
         legend = find_legend(options.legend, listing.root)
     source, names = 'the shapes', sorted(counts, key=str.lower)
     if legend is not None:
         source, names = legend[0], list(legend[1].names)
         check_chosen(options.classes, names, listing.root / source)
-        known = map(str, legend[1].values()) if layout == 'yolo' else names
-        _check_names(counts, set(known), names, listing.root / source)
+    spoken = names  # what the shapes call these names
+    if layout == 'yolo' and legend is not None:
+        spoken = [str(value) for value in legend[1].values()]
+    _check_names(counts, set(spoken), names, listing.root / source)
     naming = name_classes(names, options.classes, options.unlabelled, True)
+    called = dict(zip(names, spoken, strict=True))
+    naming = naming._replace(
+        numbers={called.get(name, name): number for name, number in naming.numbers.items()},
+        left_out=tuple(f'{name} ({counts[called[name]]} shapes)' for name in naming.left_out),
+    )
     notes = [f'classes of {source}']
     if absent := [name for name in options.classes or () if name not in {*names, *BACKGROUND}]:
         notes.append(f'no shape is of: {few(absent)}')
-    if layout == 'yolo':
-        values = legend[1].values() if legend else ()
-        numbers = {str(v): naming.numbers[name] for v, name in zip(values, names, strict=True)}
-        naming = naming._replace(numbers=numbers)
     if passed:
         kinds = few(f'{count} {kind}' for kind, count in sorted(passed.items()))
         notes.append(f'shapes without an area, passed over: {kinds}')

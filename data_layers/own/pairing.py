@@ -65,8 +65,8 @@ def _pair(images: Iterable[Placed], labels: Iterable[Placed], root: Path) -> Pai
             taken[label.path] = image
     orphans = [label.path for label in label_by_key.values() if label.path not in taken]
     splits = {label.path: label.split for label in label_by_key.values()}
-    matched = [(image.split or splits[label], image, label) for label, image in taken.items()]
-    return Pairs(_examples(matched), tuple(unlabelled), tuple(orphans))
+    matched = [(image.split or splits[label], image, label, '') for label, image in taken.items()]
+    return Pairs(examples_of(matched), tuple(unlabelled), tuple(orphans))
 
 
 def _match(place: str, labels: Mapping[str, Placed], bare: Mapping[str, Placed]) -> Placed | None:
@@ -110,20 +110,20 @@ def _last(name: str) -> str:
     return name.rpartition('/')[2]
 
 
-def _examples(
-    matched: Sequence[tuple[str, Placed, str]],
+def examples_of(
+    matched: Sequence[tuple[str, Placed, str, str]],
 ) -> tuple[tuple[str, Example], ...]:
-    """Return (split, example) of split, image and label, sorted."""
-    names = unique_names([(split, image) for split, image, _ in matched])
+    """Return (split, example) of split, image, label and key in it, sorted."""
+    names = _unique_names([(split, image) for split, image, _, _ in matched])
     return tuple(
         sorted(
-            (split, Example(name, image.path, label))
-            for (split, image, label), name in zip(matched, names, strict=True)
+            (split, Example(name, image.path, label, within))
+            for (split, image, label, within), name in zip(matched, names, strict=True)
         )
     )
 
 
-def unique_names(images: Sequence[tuple[str, Placed]]) -> list[str]:
+def _unique_names(images: Sequence[tuple[str, Placed]]) -> list[str]:
     """Return the names of images of splits: with split or folders where one comes twice."""
     names = [image.name for _, image in images]
     for longer in (

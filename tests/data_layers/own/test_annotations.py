@@ -185,7 +185,7 @@ def test_what_is_not_chosen_is_unlabelled_and_noted(tmp_path: Path) -> None:
     write_json(tmp_path / 'coco.json', coco_json(range(8)))
     found = find(tmp_path, Options(classes=('tri',)))
     assert found.manifest.classes == ('background', 'tri')
-    assert any('box' in note for note in found.manifest.notes)
+    assert any('box (8 shapes)' in note for note in found.manifest.notes)
     table = np.array([0, 0, 1], np.uint8)
     check_shapes(found, {name: table[held] for name, held in truths().items()})
     with pytest.raises(DataError, match='trii'):
