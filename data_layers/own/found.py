@@ -178,23 +178,26 @@ def _splits(
         names = sorted({split for split, _ in pairs.examples if split})
         splits = {name: tuple(e for said, e in pairs.examples if said == name) for name in names}
         source = 'splits: folders'
+    others = [name for name in splits if name not in ('train', 'trainval', 'val', 'test')]
+    if 'train' in splits and 'val' not in splits and len(others) == 1:  # as seg11valid
+        splits['val'] = splits[others[0]]
+        source = f'{source}; val: {others[0]}'
     if 'train' in splits and 'val' in splits:
         return splits, source, False
-    kept: Splits = {name: splits[name] for name in ('val', 'test') if name in splits}
-    used = {example for split in kept.values() for example in split}
-    left = [example for example in examples if example not in used]
-    base = splits.get('train') or splits.get('trainval') or tuple(left)
-    if 'val' in kept:
-        base = tuple(example for example in base if example not in used)
+    base = splits.get('train') or splits.get('trainval')
+    base = base or tuple(dict.fromkeys(e for name in others for e in splits[name]))
+    held_out = {example for name in ('val', 'test') for example in splits.get(name, ())}
+    base = tuple(e for e in base or examples if e not in held_out)
+    if 'val' in splits:
         if not base:
             raise DataError(
                 f'{listing.root}: all labelled images are to validate on, none to learn from; '
                 'name some in train.txt'
             )
-        return {**kept, 'train': base}, f'{source}; train: all that are not in val', False
+        return {**splits, 'train': base}, f'{source}; train: what is not in val', False
     drawn = draw(base, classes_of, options.val_share, options.seed)
     share = f'val: {len(drawn["val"])} of {len(base)} drawn, seed {options.seed}'
-    return {**kept, **drawn}, f'{source}; {share}' if splits else f'splits: {share}', True
+    return {**splits, **drawn}, f'{source}; {share}' if splits else f'splits: {share}', True
 
 
 def _of_lists(listing: Listing, pairs: Pairs) -> Splits:

@@ -92,7 +92,16 @@ def test_a_list_of_pairs_pairs_what_names_do_not(tmp_path: Path) -> None:
         ({'trainval': NAMES[:6], 'test': NAMES[6:]}, {'train': 5, 'val': 1, 'test': 2}),
         ({'val': NAMES[:3]}, {'train': 5, 'val': 3}),
         ({'train': NAMES[:4], 'val': NAMES[4:6]}, {'train': 4, 'val': 2}),
-        ({'train': NAMES[:4], 'seg11valid': NAMES[4:]}, {'train': 3, 'val': 1}),
+        ({'default': NAMES[:5]}, {'train': 4, 'val': 1, 'default': 5}),
+        ({'trainval': NAMES[:6], 'val': NAMES[3:5]}, {'train': 4, 'val': 2}),
+        (
+            {'train': NAMES[:4], 'seg11valid': NAMES[4:]},
+            {'train': 4, 'val': 4, 'seg11valid': 4},
+        ),
+        (
+            {'train': NAMES[:5], 'one': NAMES[5:7], 'two': NAMES[7:]},
+            {'train': 4, 'val': 1, 'one': 2, 'two': 1},
+        ),
     ],
 )
 def test_lists_that_lack_a_split(
