@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fcn.data_layers import OwnConfig, OwnData, Source, open_image
+from fcn.data_layers import VOID, OwnConfig, OwnData, Source, open_image
 from fcn.data_layers.dataset import evenly_spread
 from fcn.data_layers.inputs import Colour
 from fcn.data_layers.own.check import check_sound, summary
+from fcn.data_layers.own.classes import Unlabelled
 from fcn.data_layers.own.describe import Asked, describe
+from fcn.data_layers.own.layouts import Options as SetOptions
+from fcn.data_layers.own.layouts import find as find_set
 from fcn.data_layers.own.manifest import NAME, Manifest, read_manifest
 from fcn.errors import DataError, FCNError
 from fcn.io import make_folder
@@ -24,7 +27,7 @@ from fcn.nets import NetConfig, find
 from fcn.solvers import Options
 from fcn.solvers.weights import published
 from fcn.surgery import read_weights
-from fcn.text import command_line
+from fcn.text import command_line, few
 
 VOC_NAME = re.compile(r'\d{4}_\d{6}')
 GENERATED = 'miniature.json'  # of a set that the package miniature drew
@@ -136,21 +139,30 @@ _kept: list[Any] = []
 
 
 def _elsewhere(manifest: Manifest, root: Path) -> Manifest:
-    """Return the manifest of the same set in another folder, or of another set of its classes."""
-    if all((root / example.image).is_file() for example in manifest.examples()):
-        return manifest.with_(root=root)
-    asked = Asked(classes=','.join(manifest.classes)) if manifest.labels == 'masks' else Asked()
-    other = describe(root, asked).manifest
-    if manifest.labels == 'masks':
-        return other.with_(
-            classes=manifest.classes, colours=manifest.colours, coding=manifest.coding
-        )
+    """Return the manifest of the same set in another folder, or of another set of its classes.
+
+    Of another set, those images are scored that it names to validate on, or all if it names none.
+    Raises DataError if it has other classes.
+    """
+    moved = manifest.with_(root=root)
+    if all((root / path).is_file() for e in manifest.examples() for path in (e.image, e.label)):
+        return moved
+    nothing: Unlabelled = 'void' if manifest.unlabelled == VOID else 'background'
+    found = find_set(root, SetOptions(manifest.classes, unlabelled=nothing))
+    other = found.manifest
     if other.classes != manifest.classes:
         raise DataError(
-            f'{root}: has the classes {", ".join(other.classes)}, and the net knows '
-            f'{", ".join(manifest.classes)}; give a set of the same classes'
+            f'{root}: has the classes {few(other.classes)}, and the net knows '
+            f'{few(manifest.classes)}; give a set of the same classes'
         )
-    return other
+    if (other.labels, other.coding.values, other.coding.colours) == ('masks', None, {}):
+        other = other.with_(coding=manifest.coding)  # It has no legend of its own.
+    else:
+        other = other.with_(coding=replace(other.coding, unknown=manifest.coding.unknown))
+    if found.drawn:
+        other = other.with_(splits={'all': tuple(sorted(other.examples()))})
+    like_ours = ('colours', 'rotate', 'mean', 'scale', 'white')
+    return other.with_(**{name: getattr(manifest, name) for name in like_ours})
 
 
 @dataclass(frozen=True)
@@ -169,14 +181,15 @@ class Plan:
         """Return the options of a net's training with what the set decides: classes, sources, and
         the recipe's length and rate, unless they are given."""
         config, length = own_config(self.manifest, self.file, net), length_for(net, self.manifest)
-        log.info('%s: %s', net, length.words)
+        asked = options.max_iter or length.iterations, options.base_lr or length.base_lr
+        log.info('%s: %d iterations at the rate %.2g (%s)', net, *asked, length.words)
         return replace(
             options,
             own=config,
             train=config.train,
             val=config.val,
-            max_iter=options.max_iter or length.iterations,
-            base_lr=options.base_lr or length.base_lr,
+            max_iter=asked[0],
+            base_lr=asked[1],
         )
 
 
@@ -215,7 +228,7 @@ def choose_net(weights: Sequence[str], device: str) -> Choice:
 
 
 class Length(NamedTuple):
-    """How long and how fast a net learns a set, and how that was reckoned."""
+    """How long and how fast a net learns a set, and what of."""
 
     iterations: int
     base_lr: float
@@ -237,12 +250,11 @@ def length_for(net: str, manifest: Manifest) -> Length:
     if not config.normalize_loss:
         pixels = _mean_pixels(manifest)
         rate *= float(np.clip(PAPERS_PIXELS / pixels, 0.1, 4))
-        words = f', images of {pixels / 1e6:.2f} megapixels'
+        words = f', of {pixels / 1e6:.2g} megapixels'
     return Length(
         iterations,
         float(f'{rate:.2g}'),
-        f'{iterations} iterations at the rate {rate:.2g} ({len(examples)} images{words}; '
-        '--iterations and --base-lr give others)',
+        f'{len(examples)} images{words}; --iterations and --base-lr give others',
     )
 
 

@@ -20,7 +20,7 @@ from .dataset import read_own_label, turns
 from .describe import Described
 from .facts import READERS, MaskFacts, pixels_of, unknown_of
 from .manifest import Example, Manifest
-from .masks import unpack
+from .masks import nearest, unpack
 
 MAX_SHOWN = 5  # files or values that a line names
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -187,10 +187,10 @@ def _unknown(manifest: Manifest, unknown: Counter[int], where: dict[int, Path], 
     for value, count in unknown.most_common(MAX_SHOWN):
         text = str(value)
         if colours:
-            nearest = min(colours, key=lambda other: _distance(other, value))
-            number = colours[nearest]
+            near = int(nearest(np.array([value]), list(colours))[0])
+            number = colours[near]
             name = 'void' if number == VOID else manifest.classes[number]
-            text = f'{unpack(value)} (nearest: {name}, {unpack(nearest)})'
+            text = f'{unpack(value)} (nearest: {name}, {unpack(near)})'
         shown.append(f'{text} of {count} pixels, as in {where[value].name}')
     more = f', and {len(unknown) - MAX_SHOWN} more' if len(unknown) > MAX_SHOWN else ''
     share = 100 * sum(unknown.values()) / max(1, pixels)
@@ -200,10 +200,6 @@ def _unknown(manifest: Manifest, unknown: Counter[int], where: dict[int, Path], 
         return f'{text}: {_becomes(manifest)}'
     fix = '--unknown snap or --unknown void' if colours else '--unknown void'
     return f'{text}; add them to the classes, or give {fix}'
-
-
-def _distance(one: int, other: int) -> int:
-    return sum((a - b) ** 2 for a, b in zip(unpack(one), unpack(other), strict=True))
 
 
 def _of_annotations(
@@ -328,7 +324,7 @@ def report(described: Described, checked: Checked) -> str:
     lines.append(f'{"void":<{width}}  {100 * checked.pixels[VOID] / whole:6.2f} %')
     sizes = Counter(image.size for image in checked.images if not image.problem)
     shown = [f'{w}×{h} ({n})' for (h, w), n in sizes.most_common(MAX_SHOWN)]
-    lines += ['', f'{len(sizes)} sizes of images: {few(shown, MAX_SHOWN)}']
+    lines += ['', f'sizes of images: {few(shown, MAX_SHOWN)}']
     lines += [f'note: {warning}' for warning in checked.warnings]
     lines += [f'WRONG: {error}' for error in checked.errors]
     return '\n'.join(lines)

@@ -18,7 +18,10 @@ from .masks import Coding, pack
 MAX_CLASSES = 255
 BACKGROUND = frozenset({'background', '_background_', '__background__', 'bg'})
 VOIDS = frozenset(
-    {'void', 'ignore', 'ignored', '__ignore__', '_ignore_', 'unlabeled', 'unlabelled'}
+    {
+        *('void', 'ignore', 'ignored', '__ignore__', '_ignore_', 'unlabeled', 'unlabelled'),
+        *("don't care", 'dontcare'),
+    }
 )
 Unlabelled = Literal['background', 'void']
 

@@ -6,6 +6,7 @@ certain, says in a note what it took, or refuses with the option that decides it
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from fcn.errors import DataError
@@ -13,6 +14,7 @@ from fcn.text import few
 
 from ..images import VOID
 from ..palette import voc_palette
+from .classes import VOIDS, coding_of, name_classes
 from .facts import MaskFacts, total
 from .legends import Legend
 from .masks import Coding, Unknown, pack, unpack, voc_colours
@@ -22,6 +24,10 @@ SHOWN = 12  # colours that a message lists
 # A colour that takes less of all pixels is an edge's, not a class's.
 RARE = 1e-2
 MAX_EDGES = 0.5  # of the pixels, that may have colours of no class
+# More numbers than that are classes only if the user says so: smoothed edges make all grey levels.
+MANY = 64
+MAX_OBJECT = 3  # a larger value, besides 0 alone, is hardly the number of a class
+GREY = 0x010101  # times a level: its packed colour
 
 
 class Wishes(NamedTuple):
@@ -76,7 +82,7 @@ def _follow(facts: Sequence[MaskFacts], legend: Legend) -> bool:
     used = {colour for fact in facts for colour in (fact.palette or {}).values()}
     if used:
         return used <= colours
-    grey = {value * 0x010101 for value in total(facts)}
+    grey = {value * GREY for value in total(facts)}
     numbers = set(total(facts)) - {VOID} <= set(range(len(legend.names)))
     return grey <= colours and not numbers
 
@@ -101,7 +107,7 @@ def _by_legend(legend: Legend, wishes: Wishes) -> Decision:
 
 def is_void(name: str) -> bool:
     """Whether a class is named as pixels are that are of no class."""
-    return name.strip('_ ').lower() in ('void', 'ignore', 'ignored', "don't care", 'dontcare')
+    return name.lower() in VOIDS
 
 
 def _by_colours(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
@@ -167,7 +173,7 @@ def _by_palettes(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wish
     colours = {colour for fact in facts for colour in (fact.palette or {}).values()}
     if ours and clash is None:
         return _by_numbers(facts, legend, wishes)
-    grey = all(colour % 0x010101 == 0 for colour in colours)
+    grey = all(colour % GREY == 0 for colour in colours)
     if len(colours) > 1 and colours <= set(known) and not grey:
         painted = [_painted(fact) for fact in facts]
         decision = _by_colours(painted, legend, wishes)
@@ -210,15 +216,16 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
     given = wishes.classes or (len(legend.names) if legend else None)
     if wishes.foreground is not None:
         return _foreground(values, counts, facts, legend, wishes)
-    if values == [0, VOID] and given != 2:
-        share = 100 * counts[VOID] / sum(counts.values())
-        raise DataError(
-            f'{facts[0].path}: the masks hold 0 and {VOID} alone ({share:.1f} % are {VOID}), and '
-            f'{VOID} is void here: is it your second class? give --foreground {VOID} '
-            '(or --classes background,NAME)'
-        )
+    if (other := _object(facts, counts)) and given in (None, 2):
+        if given == 2:
+            return _foreground(values, counts, facts, legend, wishes._replace(foreground=other))
+        raise DataError(_ask_for_object(facts, counts, other))
     if values == [0, VOID]:
-        return _foreground(values, counts, facts, legend, wishes._replace(foreground=VOID))
+        raise DataError(_ask_for_object(facts, counts, VOID))
+    if lossy := [fact for fact in facts if fact.lossy]:
+        raise DataError(
+            f'{lossy[0].path}: holds numbers of classes, and JPEG changes them; save PNG'
+        )
     numbers = [value for value in values if value != VOID]
     if not numbers:
         raise DataError(f'{facts[0].path}: the masks hold {VOID} (void) alone: nothing to learn')
@@ -228,24 +235,55 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
             f'{_holder(facts, wrong)}: holds the value {wrong}, and classes are 0 to '
             f'{MAX_CLASSES - 1}; are the masks of instances? give masks of classes'
         )
-    if given is None and len(numbers) < (numbers[-1] + 1) / 2:
+    if given is None and not (numbers[-1] + 1) / 2 <= len(numbers) <= MANY:
         raise DataError(
-            f'{facts[0].path}: the masks hold {few([str(n) for n in numbers])} alone: are they '
+            f'{facts[0].path}: the masks hold {few([str(n) for n in numbers])}: are they '
             f'grey levels, or numbers of {numbers[-1] + 1} classes? give --classes '
             f'{numbers[-1] + 1} if they are numbers, or --legend FILE with lines name,level,level,'
             'level if they are levels'
         )
     names = _names(numbers[-1] + 1, legend, wishes)
-    if numbers[-1] >= len(names) and wishes.unknown != 'void':
-        beyond = [value for value in numbers if value >= len(names)]
+    coding = Coding(len(names))
+    if legend:
+        coding = coding_of(legend, name_classes(legend.names, None, 'background', False), False)
+    coding = replace(coding, transparent=wishes.unlabelled, unknown=wishes.unknown)
+    known = range(len(names)) if coding.values is None else coding.values
+    beyond = [value for value in numbers if value not in known]
+    if beyond and wishes.unknown != 'void':
         pixels = sum(counts[value] for value in beyond)
         raise DataError(
             f'{_holder(facts, beyond[-1])}: holds {few([str(n) for n in beyond])}, and there are '
-            f'{len(names)} classes, 0 to {len(names) - 1} ({pixels} pixels in all masks); give all '
+            f'{len(names)} classes, {few(names)} ({pixels} pixels in all masks); give all '
             'classes, or --unknown void'
         )
-    coding = Coding(len(names), None, {}, wishes.unlabelled, wishes.unknown)
     return Decision(coding, names, _colours(legend, len(names)), ())
+
+
+def _object(facts: Sequence[MaskFacts], counts: Counter[int]) -> int | None:
+    """Return the value of the only kind of object in masks that hold 0 or transparent pixels
+    besides, and perhaps what JPEG or smoothed edges make of these; None in other masks."""
+    value, pixels = max(counts.items(), key=lambda pair: (pair[0] > 0, pair[1]))
+    ground = counts[0] or any(fact.transparent for fact in facts)
+    if value <= MAX_OBJECT or not ground or counts[0] + pixels < MAX_EDGES * sum(counts.values()):
+        return None
+    others = set(counts) - {0, value}
+    return value if not others or len(others) > MANY or any(f.lossy for f in facts) else None
+
+
+def _ask_for_object(facts: Sequence[MaskFacts], counts: Counter[int], other: int) -> str:
+    """Return the line that asks whether a value is the second class."""
+    whole = sum(counts.values())
+    edges = whole - counts[0] - counts[other]
+    alone, snap = 'alone', ''
+    if edges:
+        alone = f'and {100 * edges / whole:.1f} % between them, as JPEG and smoothed edges make'
+        snap = ' --unknown snap'
+    void = f', and {VOID} is void here' if other == VOID else ''
+    return (
+        f'{facts[0].path}: the masks hold 0 and {other} {alone} '
+        f'({100 * counts[other] / whole:.1f} % are {other}){void}: is it your second class? '
+        f'give --foreground {other}{snap} (or --classes background,NAME{snap})'
+    )
 
 
 def _foreground(
@@ -255,20 +293,26 @@ def _foreground(
     legend: Legend | None,
     wishes: Wishes,
 ) -> Decision:
-    """Take one value as the second class, and 0 as the first."""
+    """Take one value as the second class, and 0 as the first; the values between them are of
+    smoothed edges."""
     other = wishes.foreground
     assert other is not None
     table = {0: 0, other: 1}
     if other != VOID:
         table[VOID] = VOID
-    if others := [value for value in values if value not in table]:
+    others = [value for value in values if value not in table]
+    if others and (wishes.unknown == 'refuse' or max(values) > VOID):
+        share = 100 * sum(counts[value] for value in others) / sum(counts.values())
         raise DataError(
-            f'{_holder(facts, others[0])}: holds {others[0]} ({counts[others[0]]} pixels in all '
-            f'masks) besides 0 and the foreground {other}; leave --foreground out, or clean the '
-            'masks, as smoothed edges are cleaned by a threshold'
+            f'{_holder(facts, others[0])}: holds {others[0]}, and {share:.1f} % of the pixels of '
+            f'all masks are neither 0 nor the foreground {other}; leave --foreground out, or give '
+            '--unknown snap or --unknown void if these are smoothed edges'
         )
     names = _names(2, legend or Legend(('background', 'foreground'), None), wishes)
     coding = Coding(2, table, {}, wishes.unlabelled, wishes.unknown)
+    if others and wishes.unknown == 'snap':
+        levels = {value * GREY: number for value, number in table.items() if value in counts}
+        coding = replace(coding, values=None, colours=levels)
     return Decision(
         coding, names, _colours(legend, 2), (f'{other} is the second class, {names[1]}',)
     )
@@ -287,8 +331,9 @@ def _names(count: int, legend: Legend | None, wishes: Wishes) -> tuple[str, ...]
 
 
 def _colours(legend: Legend | None, count: int) -> tuple[tuple[int, int, int], ...]:
-    if legend and legend.colours and len(legend.colours) == count:
-        return legend.colours
+    if legend and legend.colours:
+        pairs = zip(legend.names, legend.colours, strict=True)
+        return tuple(colour for name, colour in pairs if not is_void(name))
     return _voc(count)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from fcn.errors import DataError
 
 from ..images import VOID, Way
+from ..palette import voc_palette
 from ..voc import CLASSES as VOC_CLASSES
 from . import layouts, splits
 from .coding import Wishes, decide
@@ -19,6 +20,7 @@ from .legends import Legend, read_legend
 from .manifest import Manifest
 from .masks import Unknown
 
+VOC_COLOURS = tuple((int(r), int(g), int(b)) for r, g, b in voc_palette())
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
@@ -100,18 +102,30 @@ def _decided(
     manifest: Manifest, facts: list[MaskFacts], count: int | None, asked: Asked
 ) -> Manifest:
     """Return the manifest with a coding of its masks, unless the format knows it."""
-    nothing = VOID if asked.unlabelled == 'void' else 0
+    nothing = VOID if asked.unlabelled == 'void' else manifest.unlabelled
     coding = manifest.coding
+    if coding.values is not None:
+        for fact in facts:
+            if fact.coloured or fact.lossy:
+                raise DataError(
+                    f'{fact.path}: holds colours, and the masks of this set numbers, as its legend '
+                    'tells them; save numbers as PNG, or give --legend FILE with colours'
+                )
     if coding.colours or coding.values is not None:
         coding = replace(coding, transparent=manifest.unlabelled, unknown=asked.unknown)
         return manifest.with_(coding=coding)
-    legend = Legend(manifest.classes, manifest.colours) if manifest.classes else None
+    legend = Legend(manifest.classes) if manifest.classes else None
     decision = decide(facts, legend, Wishes(count, asked.foreground, nothing, asked.unknown))
+    notes = [*manifest.notes, *decision.notes]
+    if any(fact.transparent for fact in facts):
+        name = 'void' if nothing == VOID else decision.names[nothing]
+        notes.append(f'transparent pixels are {name}')
+    # Those of a legend, if it has some, else of the masks.
+    colours = manifest.colours
+    if colours == VOC_COLOURS[: len(colours)]:
+        colours = decision.colours
     return manifest.with_(
-        classes=decision.names,
-        colours=decision.colours,
-        coding=decision.coding,
-        notes=(*manifest.notes, *decision.notes),
+        classes=decision.names, colours=colours, coding=decision.coding, notes=tuple(notes)
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fcn.errors import DataError
 
 from ..images import VOID
-from .masks import OPAQUE, Coding, Pixels, grey_values, read_pixels
+from .masks import OPAQUE, Coding, Pixels, grey_values, nearest, read_pixels
 
 READERS = 8  # files at once: they wait for the disk more than for the processor
 MAX_KINDS = 4096  # different values or colours of a file that are kept, the most frequent
@@ -82,7 +82,8 @@ def examine_all(
 ) -> list[MaskFacts]:
     """Return what each mask holds, several files at once. `progress` wraps the iteration."""
     with ThreadPoolExecutor(READERS) as pool:
-        return list(progress(pool.map(examine, paths)))
+        facts = pool.map(examine, paths)
+        return [fact for fact, _ in zip(facts, progress(paths), strict=True)]
 
 
 def total(facts: Iterable[MaskFacts]) -> Counter[int]:
@@ -99,11 +100,20 @@ def classes_in(fact: MaskFacts, coding: Coding) -> set[int]:
 
 
 def pixels_of(fact: MaskFacts, coding: Coding) -> Counter[int]:
-    """Return the opaque pixels of each class in a mask; what is of no class counts as VOID."""
+    """Return the pixels of each class in a mask, as the coding has it."""
     pixels: Counter[int] = Counter()
+    if fact.transparent:
+        pixels[coding.transparent] = round(fact.transparent * fact.size[0] * fact.size[1])
     for value, count in fact.counts.items():
-        number = class_of(value, fact, coding)
-        pixels[VOID if number is None else number] += count
+        if (number := class_of(value, fact, coding)) is not None:
+            pixels[number] += count
+    if unknown := unknown_of(fact, coding):
+        numbers = [VOID] * len(unknown)
+        if coding.unknown == 'snap' and coding.colours:
+            near = nearest(np.array(list(unknown)), list(coding.colours))
+            numbers = [coding.colours[int(colour)] for colour in near]
+        for number, count in zip(numbers, unknown.values(), strict=True):
+            pixels[number] += count
     return pixels
 
 

@@ -5,7 +5,7 @@ colours. A `Coding` says which class each of them is. What it does not name is r
 count: a mask is never read as other classes in silence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -186,8 +186,8 @@ def _by_colour(pixels: Pixels, coding: Coding, shown: str) -> np.ndarray:
     opaque = np.ones(packed.shape, bool) if pixels.alpha is None else pixels.alpha > 0
 
     def describe(value: int) -> str:
-        nearest = min(coding.colours, key=lambda colour: _distance(colour, value))
-        return f'{unpack(value)} (the nearest of a class is {unpack(nearest)})'
+        near = int(nearest(np.array([value]), list(coding.colours))[0])
+        return f'{unpack(value)} (the nearest of a class is {unpack(near)})'
 
     reason = 'the colour'
     if pixels.lossy:
@@ -213,14 +213,12 @@ def _mapped(
     for place, value in enumerate(map(int, found)):
         if value in known:
             classes[place] = known[value]
-        elif not counts[place]:  # under transparent pixels alone
-            continue
-        elif coding.unknown == 'snap' and coding.colours:
-            nearest = min(coding.colours, key=lambda colour: _distance(colour, value))
-            classes[place] = coding.colours[nearest]
-        elif coding.unknown != 'void':
+        elif counts[place]:  # else it is under transparent pixels alone
             unknown.append(place)
-    if unknown:
+    if unknown and coding.unknown == 'snap' and coding.colours:
+        near = nearest(found[unknown], list(coding.colours))
+        classes[unknown] = [coding.colours[int(colour)] for colour in near]
+    elif unknown and coding.unknown != 'void':
         worst = max(unknown, key=lambda place: counts[place])
         more = f', and {len(unknown) - 1} more' if len(unknown) > 1 else ''
         fix = (
@@ -254,9 +252,16 @@ def _with_alpha(labels: np.ndarray, alpha: np.ndarray, coding: Coding, shown: st
     return labels.astype(np.uint8)
 
 
-def _distance(one: int, other: int) -> int:
-    """Return the squared distance of two packed colours."""
-    return sum((a - b) ** 2 for a, b in zip(unpack(one), unpack(other), strict=True))
+def nearest(packed: np.ndarray, colours: Sequence[int]) -> np.ndarray:
+    """Return for each of N packed colours the one of `colours` that is nearest, N int64."""
+    best = np.full(packed.shape, 1 << 20)
+    result = np.zeros(packed.shape, np.int64)
+    for colour in colours:
+        parts = ((packed >> shift & 255) - (colour >> shift & 255) for shift in (16, 8, 0))
+        distances = sum(part * part for part in parts)
+        result = np.where(distances < best, colour, result)
+        best = np.minimum(best, distances)
+    return result
 
 
 def voc_colours(classes: int = 255) -> dict[int, int]:

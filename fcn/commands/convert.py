@@ -57,10 +57,10 @@ def find_masks(source: Path, target: Path) -> list[Path]:
 
 def decided(files: Sequence[Path], args: argparse.Namespace) -> Decision:
     """Return how the masks are coded. Raises DataError if one cannot be read or told."""
+    if args.classes and args.legend:
+        raise DataError('--classes and --legend both name the classes; give one of them')
     count, names = classes_of(args.classes)
-    legend = read_legend(args.legend) if args.legend else None
-    if names:
-        legend = Legend(names, legend.colours if legend else None)
+    legend = read_legend(args.legend) if args.legend else Legend(names) if names else None
     facts = examine_all(files)
     for fact in facts:
         if fact.problem:
