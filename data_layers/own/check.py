@@ -266,13 +266,15 @@ def _splits(manifest: Manifest, labels: _Labels) -> tuple[list[str], list[str]]:
         name: {k for e in split for k in labels.by_example.get(e, ())}
         for name, split in (('train', train), ('val', val))
     }
+    absent: dict[str, list[str]] = {}
     for number, name in enumerate(manifest.classes):
         if number not in seen['train'] and number not in seen['val']:
-            warnings.append(f'the class {name} has no pixels')
+            absent.setdefault('classes without a pixel', []).append(name)
         elif number not in seen['train']:
-            warnings.append(f'the class {name} is in no image to learn from')
+            absent.setdefault('classes in no image to learn from', []).append(name)
         elif number not in seen['val']:
-            warnings.append(f'the class {name} is in no image to validate on')
+            absent.setdefault('classes in no image to validate on', []).append(name)
+    warnings += [f'{what}: {few(names, MAX_SHOWN)}' for what, names in absent.items()]
     return errors, warnings
 
 
