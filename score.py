@@ -2,7 +2,7 @@
 
     python score.py                                     voc-fcn8s as solve.py trained it
     python score.py NET --weights FILE --data DIR       any net, any weights
-    python score.py --pred DIR --truth DIR              label PNGs, without a net
+    python score.py --pred DIR --truth DIR              label images made elsewhere, without a net
     python score.py --submit DIR --data DIR --split test    files for PASCAL's server
 
 With --out DIR the confusion matrix, the metrics and the predicted labels are kept.

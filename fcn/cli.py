@@ -216,10 +216,10 @@ def add_white_option(parser: Any) -> None:
     )
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a set of the user's own images holds to an argparse parser."""
-    group = parser.add_argument_group('images of your own')
-    add = group.add_argument
+def add_class_options(parser: Any) -> None:
+    """Add the options that say which classes masks hold to an argparse parser, or a group of
+    one."""
+    add = parser.add_argument
     add(
         '--classes',
         metavar='N|FILE|NAMES',
@@ -238,17 +238,24 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help='the value of the second class in masks of one kind of object, such as 255',
     )
     add(
-        '--unlabelled',
-        choices=('background', 'void'),
-        default='background',
-        help='what pixels are that no polygon covers, and transparent ones (default: background)',
-    )
-    add(
         '--unknown',
         choices=('refuse', 'snap', 'void'),
         default='refuse',
         help='what pixels are whose colour is of no class: a mistake, the nearest class, or void '
         '(default: refuse)',
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a set of the user's own images holds to an argparse parser."""
+    group = parser.add_argument_group('images of your own')
+    add = group.add_argument
+    add_class_options(group)
+    add(
+        '--unlabelled',
+        choices=('background', 'void'),
+        default='background',
+        help='what pixels are that no polygon covers, and transparent ones (default: background)',
     )
     add(
         '--val-share',

@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from fcn import inference
-from fcn.data_layers import VOID, Source, read_label, source_at
+from fcn.data_layers import VOID, Source, source_at
 from fcn.data_layers.dataset import evenly_spread
-from fcn.data_layers.images import check_label, save_label
+from fcn.data_layers.images import save_label
+from fcn.data_layers.own.coding import Wishes
+from fcn.data_layers.own.legends import Legend
+from fcn.data_layers.own.listing import key
+from fcn.data_layers.own.masks import Unknown, read_mask
+from fcn.data_layers.own.predicted import decide_both, masks_in, match
 from fcn.engine import choose_device
 from fcn.errors import DataError, RunError
 from fcn.inference import load_net
@@ -205,30 +210,59 @@ def _check_out(out: Path, dataset: Any, names: Sequence[str]) -> None:
 def score_folders(
     predictions: Path,
     truths: Path,
-    classes: tuple[str, ...],
+    classes: tuple[str, ...] | Legend,
     files: Sequence[Path] | None = None,
     progress: Progress = iter,
+    *,
+    foreground: int | None = None,
+    unknown: Unknown = 'refuse',
+    suffixes: tuple[str, str] = ('', ''),
 ) -> Evaluation:
-    """Score the label PNGs in one folder against those of the same names in another.
+    """Score the label images below one folder against those of the same names below another.
 
-    `files` are those of the folder `truths` to score, by default all. Raises DataError for a label
-    that is missing, of another size, or of values that are no class.
+    `classes` are the names of the classes, with their colours in a Legend. Each side may be coded
+    in its own way, as values or as colours, with `foreground` and `unknown` of
+    data_layers.own.coding.Wishes. Names may differ as data_layers.own.predicted.match has it, and
+    those of predictions and of truths end with `suffixes`. `files` are those of the folder `truths`
+    to score, by default all. Raises DataError for a label that is missing, of another size, of
+    values that are no class, or that cannot be told.
     """
-    files = sorted(truths.glob('*.png')) if files is None else files
-    if not files:
-        raise DataError(f'{truths}: no PNG files lie there')
-    count = len(classes)
-    matrix = np.zeros((count, count), np.int64)
-    for file in progress(files):
-        truth, prediction = read_label(file), read_label(predictions / file.name)
-        check_label(truth, truth.shape, count, file)
-        check_label(prediction, truth.shape, count, predictions / file.name)
-        if (prediction[truth != VOID] == VOID).any():
+    legend = classes if isinstance(classes, Legend) else Legend(tuple(classes))
+    predicted = masks_in(predictions, 'pred', suffixes[0])
+    if files is None:
+        true = masks_in(truths, 'truth', suffixes[1])
+    else:
+        true = {key(file.stem): file for file in files}
+    matched = match(true, predicted, predictions)
+    as_true, as_predicted = decide_both(
+        matched.pairs, legend, Wishes(foreground=foreground, unknown=unknown)
+    )
+    for side, notes in (
+        ('the masks', matched.notes),
+        ('truths', as_true.notes),
+        ('predictions', as_predicted.notes),
+    ):
+        for note in notes:
+            log.info('%s: %s', side, note)
+    names = as_true.names
+    matrix = np.zeros((len(names), len(names)), np.int64)
+    for pair in progress(matched.pairs):
+        truth = read_mask(pair.truth, as_true.coding)
+        prediction = read_mask(pair.prediction, as_predicted.coding)
+        if count := int((prediction[truth != VOID] == VOID).sum()):
             raise DataError(
-                f'{predictions / file.name}: predicts {VOID} (void); every pixel needs a class'
+                f'{pair.prediction}: predicts {VOID} (void) for {count} pixels of a class; every '
+                'pixel needs a class'
             )
-        matrix += confusion(truth, prediction, count)
-    return Evaluation(classes, matrix, len(files))
+        matrix += confusion(truth, prediction, len(names))
+    held = matrix.sum(0) + matrix.sum(1)
+    if (held > 0).sum() == 1:
+        log.warning(
+            '%s: all pixels are %s, in truths and predictions: a score over one class says nothing',
+            truths,
+            names[int(held.argmax())],
+        )
+    return Evaluation(names, matrix, len(matched.pairs))
 
 
 def write_labels(

@@ -60,14 +60,17 @@ def decide(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) ->
     coloured = [fact for fact in readable if fact.coloured]
     if legend and legend.colours and _follow(readable, legend):
         return _by_legend(legend, wishes)
-    if coloured and len(coloured) < len(readable):
-        plain = next(fact for fact in readable if not fact.coloured)
+    # A mask of black alone is background as colours and as numbers.
+    plain = [fact for fact in readable if not fact.coloured and set(fact.counts) != {0}]
+    if coloured and plain:
         raise DataError(
-            f'{coloured[0].path}: holds colours, and {plain.path} numbers; '
+            f'{coloured[0].path}: holds colours, and {plain[0].path} numbers; '
             'masks of one set are coded alike: give a legend if both are colours'
         )
     if coloured:
-        return _by_colours(coloured, legend, wishes)
+        return _by_colours(readable, legend, wishes)
+    if legend and legend.numbers and legend.numbers != tuple(range(len(legend.names))):
+        return _by_legend_numbers(legend, wishes)
     palettes = [fact for fact in readable if fact.palette is not None]
     if len(palettes) == len(readable):
         return _by_palettes(palettes, legend, wishes)
@@ -103,6 +106,17 @@ def _by_legend(legend: Legend, wishes: Wishes) -> Decision:
     coding = Coding(len(kept), None, colours, wishes.unlabelled, wishes.unknown)
     notes = ('pixels are read by the colours of the legend',)
     return Decision(coding, tuple(n for n, _ in kept), tuple(c for _, c in kept), notes)
+
+
+def _by_legend_numbers(legend: Legend, wishes: Wishes) -> Decision:
+    """Take the classes of a legend's numbers; those that are named as void are no classes."""
+    kept = [place for place, name in enumerate(legend.names) if not is_void(name)]
+    values = {VOID: VOID} | dict.fromkeys(legend.values(), VOID)
+    values |= {legend.values()[place]: number for number, place in enumerate(kept)}
+    coding = Coding(len(kept), values, {}, wishes.unlabelled, wishes.unknown)
+    colours = tuple(legend.colours[k] for k in kept) if legend.colours else _voc(len(kept))
+    notes = ('pixels are read by the numbers of the legend',)
+    return Decision(coding, tuple(legend.names[k] for k in kept), colours, notes)
 
 
 def is_void(name: str) -> bool:
@@ -220,6 +234,8 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
         if given == 2:
             return _foreground(values, counts, facts, legend, wishes._replace(foreground=other))
         raise DataError(_ask_for_object(facts, counts, other))
+    if values == [VOID] and given == 2:  # nothing but the object
+        return _foreground(values, counts, facts, legend, wishes._replace(foreground=VOID))
     if values == [0, VOID]:
         raise DataError(_ask_for_object(facts, counts, VOID))
     if lossy := [fact for fact in facts if fact.lossy]:
@@ -228,7 +244,7 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
         )
     numbers = [value for value in values if value != VOID]
     if not numbers:
-        raise DataError(f'{facts[0].path}: the masks hold {VOID} (void) alone: nothing to learn')
+        raise DataError(f'{facts[0].path}: the masks hold {VOID} (void) alone, and no class')
     if numbers[0] < 0 or (given is None and numbers[-1] >= MAX_CLASSES):
         wrong = numbers[0] if numbers[0] < 0 else numbers[-1]
         raise DataError(

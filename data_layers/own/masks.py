@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.errors import DataError
+from fcn.text import few
 
 from ..images import VOID, decode
 from ..palette import voc_palette
@@ -221,16 +222,14 @@ def _mapped(
     elif unknown and coding.unknown != 'void':
         worst = max(unknown, key=lambda place: counts[place])
         more = f', and {len(unknown) - 1} more' if len(unknown) > 1 else ''
-        fix = (
-            'add it to the legend, or give --unknown snap for the nearest colour of a class, or '
-            '--unknown void'
-            if coding.colours
-            else f'classes are 0 to {coding.classes - 1} and {VOID} (void); give more --classes, '
-            'or --unknown void'
-        )
+        fix = f'classes are 0 to {coding.classes - 1} and {VOID} (void); give more --classes'
+        if coding.values is not None:
+            fix = f'the values of classes are {few(sorted(known), 12)}; name its class, too'
+        if coding.colours:
+            fix = 'add it to the legend, or give --unknown snap for the nearest colour of a class'
         raise DataError(
             f'{shown}{what} {describe(int(found[worst]))} of {counts[worst]} pixels is of no class'
-            f'{more}; {fix}'
+            f'{more}; {fix}, or --unknown void'
         )
     return classes[places]
 

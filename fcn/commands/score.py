@@ -3,7 +3,8 @@
     python score.py                                     voc-fcn8s as solve.py trained it
     python score.py NET --weights FILE --data DIR       any net, any weights
     python score.py runs/mine                           a run folder
-    python score.py --pred DIR --truth DIR              label PNGs, without a net
+    python score.py --pred DIR --truth DIR              label images made elsewhere, without a net
+    python score.py --pred DIR --truth DIR --legend FILE    of classes and colours of their own
     python score.py --submit DIR --data DIR --split test    files for PASCAL's server
 
 Where the largest image does not fit in memory, all go by tiles: a line says so. With --out DIR the
@@ -16,15 +17,27 @@ import json
 import logging
 from pathlib import Path
 
-from fcn.cli import Parser, add_net_options, add_snapshot_option, bar, integer
+from fcn.cli import (
+    Parser,
+    add_class_options,
+    add_net_options,
+    add_snapshot_option,
+    bar,
+    integer,
+)
+from fcn.data_layers.own.coding import is_void
+from fcn.data_layers.own.describe import classes_of
+from fcn.data_layers.own.legends import Legend, read_legend
+from fcn.data_layers.own.manifest import NAME, read_manifest
+from fcn.data_layers.own.predicted import SIDES
 from fcn.engine import choose_device, set_threads
-from fcn.errors import RunError
+from fcn.errors import DataError, RunError
 from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, write_labels
 from fcn.io import write_text
 from fcn.memory_estimate import check_memory
 from fcn.nets import find
 from fcn.runs import resolve, weights_of_net
-from fcn.text import printable
+from fcn.text import few, printable
 
 log = logging.getLogger('fcn')
 
@@ -42,8 +55,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add('--data', metavar='DIR', help="folder of the images (default: the data set's own)")
     add('--split', metavar='SPLIT', help="list of images (default: the data set's own)")
     add('--images', type=integer(1), metavar='N', help='score N of the images, evenly spread')
-    add('--pred', type=Path, metavar='DIR', help='score the label PNGs in this folder instead')
-    add('--truth', type=Path, metavar='DIR', help='against the label PNGs of the same names here')
     add('--out', type=Path, metavar='DIR', help='keep the matrix, metrics and predictions here')
     add(
         '--submit',
@@ -60,9 +71,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     add_snapshot_option(parser, 'to score')
+    group = parser.add_argument_group('labels predicted elsewhere')
+    add = group.add_argument
+    add('--pred', type=Path, metavar='DIR', help='score the label images below this folder instead')
+    add('--truth', type=Path, metavar='DIR', help='against those of the same names below this one')
+    add_class_options(group)
+    for side in SIDES:
+        add(f'--{side}-suffix', default='', metavar='TEXT', help='how names end there, as _mask')
     args = parser.parse_args(arguments)
     if bool(args.pred) != bool(args.truth):
         parser.error('--pred and --truth go together')
+    options = ['classes', 'legend', 'foreground', 'pred_suffix', 'truth_suffix']
+    if not args.pred and (given := [name for name in options if getattr(args, name)]):
+        parser.error(f'--{given[0].replace("_", "-")} goes with --pred and --truth')
     if args.submit and (args.pred or args.out or args.images):
         parser.error(
             '--submit writes every label of a split, and goes without --pred, --out and --images'
@@ -92,11 +113,45 @@ def submit(args: argparse.Namespace) -> Path:
     )
 
 
+def classes(args: argparse.Namespace) -> Legend:
+    """Return the classes of labels that were predicted elsewhere: as the options name them, else
+    those of the net. Raises DataError for a number or names that are not the legend's."""
+    count, names = classes_of(args.classes)
+    if args.legend:
+        legend = read_legend(args.legend)
+        held = tuple(name for name in legend.names if not is_void(name))
+        if (names and set(names) != set(held)) or (count and count != len(held)):
+            raise DataError(
+                f'{args.legend}: has the classes {few(held)}, not those of --classes '
+                f'{args.classes}; leave out one of them'
+            )
+        return legend
+    if count:
+        names = tuple(f'class {number}' for number in range(count))
+    if args.foreground and not names:
+        names = 'background', 'foreground'
+    if names:
+        return Legend(names)
+    name, run = resolve(args.net)
+    log.info('the classes are those of %s; --classes or --legend names others', args.net)
+    if run and (run.folder / NAME).is_file():
+        manifest = read_manifest(run.folder / NAME)
+        return Legend(manifest.classes, manifest.colours)
+    return Legend(find(name).dataset.classes)
+
+
 def score(args: argparse.Namespace) -> Evaluation:
     """Score what the arguments name."""
     if args.pred:
-        classes = find(args.net).dataset.classes
-        return score_folders(args.pred, args.truth, classes, progress=bar('score', 'image'))
+        return score_folders(
+            args.pred,
+            args.truth,
+            classes(args),
+            progress=bar('score', 'image'),
+            foreground=args.foreground,
+            unknown=args.unknown,
+            suffixes=(args.pred_suffix, args.truth_suffix),
+        )
     return evaluate(
         args.net,
         args.data,
