@@ -59,8 +59,10 @@ def plan(data: str | Path, runs: str | Path, asked: Asked, progress: Progress = 
         log.info('%s', line)
     file = Path(runs) / root.name / NAME
     make_folder(file.parent)
-    described.manifest.write(file)
-    return Plan(described.manifest, file.resolve())
+    numbers = range(len(described.manifest.classes))
+    manifest = described.manifest.with_(holders=tuple(checked.holders[k] for k in numbers))
+    manifest.write(file)
+    return Plan(manifest, file.resolve())
 
 
 def is_own(data: str | Path, net: str | None, asked: Asked) -> bool:

@@ -21,6 +21,7 @@ from fcn.memory_estimate import Tiles, check_memory
 from fcn.nets import deploy_net, find, train_net
 from fcn.text import few
 
+from .advice import Circumstances
 from .balance import weight_files
 from .monitor import Meter, handled_signals, watched_losses
 from .options import Options
@@ -149,6 +150,7 @@ class Trainer:
                 _with(self.val_source, limit=passes * _batch(self.val_source)),
                 tiles,
                 solver.net,
+                self._circumstances,
             )
             stack.callback(validate.close)
             release_activations(solver.net)
@@ -197,6 +199,20 @@ class Trainer:
         """Return whether the net is validated after so many iterations. It is snapshotted as well,
         in case it is the best."""
         return iteration % self.val_every == 0 or iteration >= self.max_iter
+
+    def _circumstances(self, iteration: int) -> Circumstances:
+        """Return what is known of the run, to explain what goes wrong in it."""
+        usual, own = self.config.base_lr, self.options.own
+        assert usual
+        return Circumstances(
+            done=iteration / self.max_iter,
+            iterations=self.max_iter,
+            drawn=self.run.starts_from == [],
+            rate=self.options.base_lr or usual,
+            recipes_rate=usual,
+            holders=own.manifest.holders if own else (),
+            images=len(own.manifest.examples()) if own else 0,
+        )
 
     def _class_weights(self, progress: Progress) -> dict[str, Path] | None:
         """Return {label: the file of its class weights}, None if the loss is not balanced."""

@@ -1,7 +1,7 @@
 """Validates a net that is being trained: the four metrics of section 5, and warnings."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from fcn.metrics import format_results, metrics, or_none
 from fcn.nets import NetConfig
 from fcn.tiled_evaluation import TiledEvaluation
 
+from .advice import Advice, Circumstances, advise
 from .run import Run
 
 Results = dict[str, dict[str, float]]
@@ -26,7 +27,8 @@ class Validation:
     or, by `tiles` of the images of `source`, of the deploy.prototxt. It has the weights of `net`.
 
     `drop_absent` leaves classes that the truth lacks out of the mean IU. A validation ends early
-    once `stopped()`.
+    once `stopped()`. `about` returns what is known of the run at an iteration, for the causes of
+    what goes wrong, which is told once.
     """
 
     def __init__(
@@ -40,9 +42,12 @@ class Validation:
         source: Source,
         tiles: Tiles | None,
         net: caffe.Net,
+        about: Callable[[int], Circumstances],
     ) -> None:
         self.name, self.run = name, run
         self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
+        self._classes, self._segments = config.classes, not config.is_classifier
+        self._about = about
         phase = 'deploy' if tiles else 'val'
         self._net = caffe.Net(str(run.folder / f'{phase}.prototxt'), caffe.TEST)
         self._net.share_with(net)  # This frees its own weights, before training needs the memory.
@@ -73,17 +78,28 @@ class Validation:
             validation_loss=loss,
             **{f'validation_{label}': noted[label] for label in others},
         )
+        told: list[Advice] = []
+        if self._segments:
+            told = self._advise(solver.iter, matrices[first], self._classes[first])
         self.run.note_validation(solver.iter, noted)
         logger.info('%s at iteration %d: %s', self.name, solver.iter, format_results(results))
-        predicted = matrices[first].sum(0)
-        if (predicted > 0).sum() == 1:
-            logger.warning(
-                'every pixel is class %d. Early in training that is usual; if it stays, the '
-                'weights were not transplanted (see surgery.txt in the run folder), the labels are '
-                'wrong, or the learning rate is too low',
-                int(np.argmax(predicted)),
-            )
+        for advice in told:
+            logger.warning('%s: %s', self.name, advice.text)
         return results
+
+    def _advise(self, iteration: int, matrix: np.ndarray, classes: Sequence[str]) -> list[Advice]:
+        """Return what is wrong that the run has not told before, and note it in the log."""
+        log = self.run.log
+        told = {record.get('advice') for record in log.read()}
+        losses, about = log.learning_curve()['loss'], self._about(iteration)
+        new = [
+            advice
+            for advice in advise(matrix, classes, losses, about, self._drop_absent)
+            if advice.kind not in told
+        ]
+        for advice in new:
+            log.append(iteration=iteration, event=advice.text, advice=advice.kind)
+        return new
 
     def _until_stopped(self, passes: Iterable[int]) -> Iterator[int]:
         """Yield the passes until a signal stops them."""

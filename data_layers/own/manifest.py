@@ -43,8 +43,8 @@ class Manifest:
     `labels` says how labels are coded: 'masks', as `coding` says, or the name of a format of
     annotations (`annotations`), whose labels `names` maps to classes. Pixels of nothing are
     `unlabelled`. `mean` (BGR), `scale` and `white` are the preprocessing, as
-    data_layers.inputs.Colour has it. `notes` say in a line each where classes, split and coding
-    come from.
+    data_layers.inputs.Colour has it. `holders` are how many images hold each class, if they were
+    counted. `notes` say in a line each where classes, split and coding come from.
     """
 
     root: Path
@@ -60,6 +60,7 @@ class Manifest:
     mean: tuple[float, ...] = ()
     scale: float = 1.0
     white: int | None = None
+    holders: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -80,7 +81,7 @@ class Manifest:
         """Return a digest of all that decides what a net learns: classes, coding, examples, and the
         sizes of their files."""
         data = self.to_json()
-        del data['notes'], data['root']
+        del data['notes'], data['root'], data['holders']
         files = {
             path: (self.root / path).stat().st_size if (self.root / path).exists() else None
             for example in self.examples()
@@ -106,6 +107,7 @@ class Manifest:
             'mean': list(self.mean),
             'scale': self.scale,
             'white': self.white,
+            'holders': list(self.holders),
             'notes': list(self.notes),
         }
 
@@ -126,6 +128,7 @@ class Manifest:
             tuple(data['mean']),
             data['scale'],
             data.get('white'),
+            tuple(data.get('holders', ())),
             tuple(data['notes']),
         )
 

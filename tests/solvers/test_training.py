@@ -168,14 +168,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_cause(mini: Path, tmp_path: Pa
         trainer(tmp_path, mini, base_lr=1e6, max_iter=60).train([])
 
 
-def test_predicting_one_class_warns(
-    mini: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    trainer(tmp_path, mini, base_lr=1e-46, max_iter=1).train([])
-    (warning,) = (record for record in caplog.records if record.levelname == 'WARNING')
-    assert warning.name == 'fcn' and 'every pixel is class 0' in warning.getMessage()
-
-
 def test_a_signal_during_the_last_validation_ends_it(
     mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
