@@ -173,7 +173,9 @@ def train(
 
 
 def _classes(classes: int | Sequence[str]) -> str:
-    """Return classes as the option --classes says them."""
+    """Return classes as the option --classes says them. Raises FCNError for a comma in a name."""
+    if not isinstance(classes, int) and any(',' in name for name in classes):
+        raise FCNError('classes: a name holds a comma; write the names into a file, one a line')
     return str(classes) if isinstance(classes, int) else ','.join(classes)
 
 

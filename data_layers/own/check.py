@@ -145,6 +145,11 @@ def _of_masks(
         if fact.smooth:
             smooth.append(fact)
     warnings: list[str] = []
+    if not manifest.coding.colours and not pixels[0] and set(pixels) - {VOID}:
+        warnings.append(
+            f'no mask holds {manifest.classes[0]}, whose number is 0; if the numbers begin with 1, '
+            'name first what 0 is, such as background'
+        )
     refuses = manifest.coding.unknown == 'refuse'
     if unknown:
         text = _unknown(manifest, unknown, where, sum(pixels.values()))

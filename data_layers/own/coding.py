@@ -175,17 +175,10 @@ def _listed(colours: Sequence[int], counts: Counter[int]) -> str:
 def _by_palettes(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishes) -> Decision:
     """Tell whether the values or the colours of palette images are the classes."""
     voc = pack(voc_palette())
-    used: dict[int, tuple[int, MaskFacts]] = {}
-    clash = None
-    for fact in facts:
-        for value, colour in (fact.palette or {}).items():
-            first, origin = used.setdefault(value, (colour, fact))
-            if first != colour and clash is None:
-                clash = value, origin, fact
-    ours = all(colour == voc[min(value, VOID)] for value, (colour, _) in used.items())
     known = voc_colours()
     colours = {colour for fact in facts for colour in (fact.palette or {}).values()}
-    if ours and clash is None:
+    used = {value: colour for fact in facts for value, colour in (fact.palette or {}).items()}
+    if all(colour == voc[min(value, VOID)] for value, colour in used.items()) and not clash(facts):
         return _by_numbers(facts, legend, wishes)
     grey = all(colour % GREY == 0 for colour in colours)
     if len(colours) > 1 and colours <= set(known) and not grey:
@@ -196,16 +189,10 @@ def _by_palettes(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wish
             'the colours are the classes, not the values'
         )
         return decision._replace(notes=(note,))
-    if clash is not None:
-        value, one, other = clash
-        assert one.palette and other.palette
-        raise DataError(
-            f'{other.path}: value {value} is {unpack(other.palette[value])}, and in {one.path} '
-            f'{unpack(one.palette[value])}: the palettes differ, so the colours are the classes; '
-            'give --legend FILE with a line name,red,green,blue for each class'
-        )
+    if problem := clash(facts):
+        raise DataError(problem)
     decision = _by_numbers(facts, legend, wishes)
-    shown = {value: unpack(used[value][0]) for value in range(len(decision.names)) if value in used}
+    shown = {value: unpack(used[value]) for value in range(len(decision.names)) if value in used}
     painted_colours = tuple(
         shown.get(number, colour) for number, colour in enumerate(decision.colours)
     )
@@ -213,6 +200,21 @@ def _by_palettes(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wish
         decision = decision._replace(colours=painted_colours)
     note = 'the values of the palette images are the classes, and their palette gives the colours'
     return decision._replace(notes=(*decision.notes, note))
+
+
+def clash(facts: Sequence[MaskFacts]) -> str:
+    """Return a line about a value that has another colour in another mask's palette, or ''."""
+    used: dict[int, tuple[int, MaskFacts]] = {}
+    for fact in facts:
+        for value, colour in (fact.palette or {}).items():
+            first, origin = used.setdefault(value, (colour, fact))
+            if first != colour:
+                return (
+                    f'{fact.path}: value {value} is {unpack(colour)}, and in {origin.path} '
+                    f'{unpack(first)}: the palettes differ, so the colours are the classes; '
+                    'give --legend FILE with a line name,red,green,blue for each class'
+                )
+    return ''
 
 
 def _painted(fact: MaskFacts) -> MaskFacts:
@@ -240,7 +242,7 @@ def _by_numbers(facts: Sequence[MaskFacts], legend: Legend | None, wishes: Wishe
         raise DataError(_ask_for_object(facts, counts, VOID))
     if lossy := [fact for fact in facts if fact.lossy]:
         raise DataError(
-            f'{lossy[0].path}: holds numbers of classes, and JPEG changes them; save PNG'
+            f'{lossy[0].path}: holds numbers of classes, and JPEG has changed some; export PNG'
         )
     numbers = [value for value in values if value != VOID]
     if not numbers:

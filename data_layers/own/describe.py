@@ -13,7 +13,7 @@ from ..images import VOID, Way
 from ..palette import voc_palette
 from ..voc import CLASSES as VOC_CLASSES
 from . import layouts, splits
-from .coding import Wishes, decide
+from .coding import Wishes, clash, decide
 from .dataset import way_of
 from .facts import MaskFacts, classes_in, examine_all
 from .legends import Legend, read_legend
@@ -105,6 +105,8 @@ def _decided(
     nothing = VOID if asked.unlabelled == 'void' else manifest.unlabelled
     coding = manifest.coding
     if coding.values is not None:
+        if problem := clash(facts):
+            raise DataError(problem)
         for fact in facts:
             if fact.coloured or fact.lossy:
                 raise DataError(
