@@ -21,7 +21,8 @@ def read_text(path: str | Path, maximum: int, errors: str = 'strict') -> str:
         more = ', but something else of that name' if path.exists() else ''
         raise FCNError(f'{path}: no such file{more}')
     with path.open('rb') as file:
-        content = file.read(maximum + 1)
+        # Python sets aside as much memory as it is asked to read.
+        content = file.read(min(maximum, path.stat().st_size) + 1)
     if len(content) > maximum:
         raise FCNError(f'{path}: is larger than {maximum / 2**20:g} MiB, which no such file is')
     try:

@@ -6,21 +6,23 @@ any more: only images, where their labels are, and which class a pixel is.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from fcn.errors import DataError, FCNError
 from fcn.io import read_text, write_text
 
-from .masks import Coding
+from ..images import VOID
+from .masks import Coding, Unknown
 
 VERSION = 1
 MAX_BYTES = 1 << 30
 NAME = 'dataset.json'
+FORMATS = 'coco', 'labelme', 'supervisely', 'yolo'  # of annotations
 
 
 class Example(NamedTuple):
@@ -113,8 +115,9 @@ class Manifest:
 
     @classmethod
     def of_json(cls, data: Mapping[str, Any]) -> 'Manifest':
-        """Return the manifest that `to_json` gave."""
-        return cls(
+        """Return the manifest that `to_json` gave. Raises ValueError, TypeError or KeyError for
+        what it cannot have given."""
+        manifest = cls(
             Path(data['root']),
             data['layout'],
             tuple(data['classes']),
@@ -131,6 +134,9 @@ class Manifest:
             tuple(data.get('holders', ())),
             tuple(data['notes']),
         )
+        if wrong := [name for name, right in _parts(manifest) if not right]:
+            raise ValueError(f'`{wrong[0]}` is damaged')
+        return manifest
 
     def write(self, path: Path) -> None:
         """Write the manifest, whole or not at all."""
@@ -152,6 +158,45 @@ def read_manifest(path: str | Path) -> Manifest:
             f'{path}: is no description of a data set of this version ({error}); '
             'make it again with `prepare.py check`'
         ) from error
+
+
+def _parts(manifest: Manifest) -> Iterator[tuple[str, bool]]:
+    """Yield each part of a manifest and whether it may be so."""
+    classes, coding = manifest.classes, manifest.coding
+
+    def are_labels(values: Iterable[Any]) -> bool:
+        allowed = {0, *range(len(classes)), VOID}
+        return all(type(value) is int and value in allowed for value in values)
+
+    texts = (manifest.layout, manifest.labels, *classes, *manifest.names, *manifest.notes)
+    yield 'classes', len(set(classes)) == len(classes) <= VOID
+    yield 'notes', all(isinstance(text, str) for text in texts)
+    channels = [channel for colour in manifest.colours for channel in colour]
+    yield 'colours', all(type(channel) is int and 0 <= channel <= 255 for channel in channels)
+    yield 'colours', [len(colour) for colour in manifest.colours] == [3] * len(classes)
+    yield 'labels', manifest.labels in ('masks', *FORMATS)
+    yield 'names', are_labels([manifest.unlabelled, coding.transparent, *manifest.names.values()])
+    codes = {**(coding.values or {}), **coding.colours}
+    yield 'coding', are_labels(codes.values()) and all(type(code) is int for code in codes)
+    yield 'coding', coding.classes == len(classes) and coding.unknown in get_args(Unknown)
+    numbers = (*manifest.mean, manifest.scale)
+    yield 'mean', len(manifest.mean) in (0, 3) and type(manifest.rotate) is bool
+    yield 'scale', all(type(n) in (int, float) and abs(n) < 1e6 for n in numbers)
+    white = manifest.white
+    yield 'white', white is None or (type(white) is int and 0 < white < 2**31)
+    for split, examples in manifest.splits.items():
+        names = [example.name for example in examples]
+        paths = [path for example in examples for path in example[:3]]
+        yield 'splits', all(isinstance(text, str) for text in (split, *paths))
+        yield 'splits', all(isinstance(example.key, str) for example in examples)
+        yield 'splits', 0 < len(set(names)) == len(names)
+        yield 'splits', all(path and _is_below(path) for path in paths)
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path leads to something below the folder that it is relative to."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and parts[0] != '/' and '..' not in parts and '\0' not in path
 
 
 def names_of(examples: Sequence[Example]) -> list[str]:

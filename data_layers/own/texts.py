@@ -27,7 +27,8 @@ def load_text(path: Path, maximum: int) -> str:
     if not path.is_file():
         raise DataError(f'{path}: no such file')
     with path.open('rb') as file:
-        content = file.read(maximum + 1)
+        # Python sets aside as much memory as it is asked to read.
+        content = file.read(min(maximum, path.stat().st_size) + 1)
     if len(content) > maximum:
         raise DataError(f'{path}: is larger than {maximum / 2**20:g} MiB, which no such file is')
     coding = next((name for mark, name in MARKS if content.startswith(mark)), 'utf-8')

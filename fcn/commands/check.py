@@ -25,6 +25,7 @@ from fcn.data_layers.own.check import Checked, check, report
 from fcn.data_layers.own.dataset import read_own_label, turns
 from fcn.data_layers.own.describe import Asked, Described, describe
 from fcn.data_layers.own.manifest import NAME
+from fcn.errors import DataError
 from fcn.io import make_folder
 from fcn.text import printable
 from fcn.visualize import contact_sheet
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checked = check(described, bar('check', 'label'))
     print(printable_lines(report(described, checked)))
     if checked.errors:
-        return 2
+        raise DataError(f'{root}: {len(checked.errors)} mistakes, named above; correct them')
     out = args.out or Path('out') / f'check-{root.name}'
     make_folder(out)
     described.manifest.write(out / NAME)

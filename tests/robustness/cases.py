@@ -52,7 +52,7 @@ class Recipe(NamedTuple):
 
 def recipes() -> list[Recipe]:
     """Return every Recipe."""
-    return [*_weights(), *_nets(), *_images(), *_labels(), *_records(), *_lists()]
+    return [*_weights(), *_nets(), *_images(), *_labels(), *_records(), *_lists(), *_own()]
 
 
 def _surgery(kind: str, command: str, argv: str, **more: Any) -> Recipe:
@@ -168,6 +168,30 @@ def _lists() -> Iterator[Recipe]:
     yield _prepares('list', argv, 'train.txt', links=('sbd.tar.gz',))
     yield _prepares('archive', argv, 'sbd.tar.gz', 'prepare --from', links=('train.txt',))
     yield _prepares('archive', 'nyud --data sets', f'{DOWNLOADS}/nyud.tar.gz', copies=('sets',))
+
+
+def _own() -> Iterator[Recipe]:
+    """Yield cases of sets of one's own: what tools write next to images, and what a run keeps."""
+    files = {
+        'annotations': (
+            *('coco/annotations.json', 'labelme/images/b.json', 'json/legend.json'),
+            *('supervisely/ds/ann/b.png.json', 'supervisely/meta.json'),
+        ),
+        'text': (
+            *('yolo/labels/b.txt', 'yolo/classes.txt', 'yaml/data.yaml', 'csv/legend.csv'),
+            *('colours/labelmap.txt', 'colours/train.txt'),
+        ),
+    }
+    for kind, paths in files.items():
+        for path in paths:
+            folder = f'own/{path.partition("/")[0]}'
+            argv = f'check {folder} --out out'
+            yield _prepares(kind, argv, f'own/{path}', 'check', copies=(folder,))
+    more: dict[str, Any] = {'links': ('own/colours',), 'copies': ('ownruns',)}
+    run = f'ownruns/colours/{FCN}'
+    described = f'{run}/dataset.json'
+    yield _scores('annotations', described, f'{run} --out out', **more)
+    yield _infers('annotations', f'own/colours/images/a.png --weights {run}', described, **more)
 
 
 def _net_with_param_str(content: bytes) -> bytes:

@@ -138,4 +138,6 @@ MUTATORS: dict[str, Mutator] = {
     'JSON': mutate_json,
     'list': mutate_text,
     'archive': mutate_archive,
+    'annotations': mutate_json,
+    'text': mutate_text,
 }

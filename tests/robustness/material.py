@@ -12,6 +12,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def build(root: Path) -> None:
     _make_sbd()
     _make_nyud()
     _make_mini()
+    _make_own()
+    own = ['--data', 'own/colours', '--runs', 'ownruns', '--iterations', '2', *TRAINED]
+    _in_a_fork(solve.main, [FCN, '--init-missing', *own])
 
 
 def _in_a_fork(main: Callable[[list[str]], Any], arguments: list[str]) -> None:
@@ -148,6 +152,74 @@ def _make_mini() -> None:
         Path('mini', folder).mkdir()
         for index in range(count):
             Path('mini', folder, f'{index}.png').touch()
+
+
+def _make_own() -> None:
+    """Write sets of four pictures, as tools annotate them, into own/NAME."""
+    names, corners = ['a', 'b', 'c', 'd'], [[2, 3], [20, 5], [9, 18]]
+    labels = np.zeros((24, 32), np.uint8)
+    labels[4:12, 3:9], labels[14:22, 20:30] = 1, 2
+    colours = np.array([(0, 0, 0), (48, 112, 32), (176, 112, 32)], np.uint8)
+    for tool in ('coco', 'labelme', 'yolo', 'yaml', 'supervisely', 'colours', 'csv', 'json'):
+        masks = Path('own', tool, 'masks')
+        for number, name in enumerate(names):
+            file = Path('own', tool, 'ds/img' if tool == 'supervisely' else 'images', f'{name}.png')
+            file.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
+            Image.fromarray(noise).save(file)
+            if tool in ('colours', 'csv', 'json'):
+                masks.mkdir(exist_ok=True)
+                Image.fromarray(colours[labels]).save(masks / f'{name}.png')
+    for name in names:
+        shape = {'label': 'box', 'points': corners, 'shape_type': 'polygon'}
+        circle = {'label': 'tri', 'points': [[20, 15], [24, 15]], 'shape_type': 'circle'}
+        held = {'shapes': [shape, circle], 'imagePath': f'{name}.png', 'version': '5.2.1'}
+        _write_json(f'labelme/images/{name}.json', {**held, 'imageHeight': 24, 'imageWidth': 32})
+        polygon = {'exterior': corners, 'interior': [[[9, 8], [11, 8], [10, 10]]]}
+        thing = {'classTitle': 'box', 'geometryType': 'polygon', 'points': polygon}
+        size = {'height': 24, 'width': 32}
+        _write_json(f'supervisely/ds/ann/{name}.png.json', {'size': size, 'objects': [thing]})
+        for tool in ('yolo', 'yaml'):
+            file = Path('own', tool, 'labels', f'{name}.txt')
+            file.parent.mkdir(exist_ok=True)
+            file.write_text('0 0.1 0.2 0.7 0.3 0.3 0.8\n1 0.5 0.5 0.9 0.5 0.9 0.9 0.5 0.9\n')
+    meta = {'title': 'box', 'shape': 'polygon', 'color': '#307020'}
+    _write_json('supervisely/meta.json', {'classes': [meta]})
+    flat = [[part for corner in corners for part in corner]]
+    shapes = [
+        {'category_id': 1, 'segmentation': flat, 'iscrowd': 0},
+        {'category_id': 2, 'segmentation': {'size': [24, 32], 'counts': [40, 9, 719]}},
+        {'category_id': 1, 'segmentation': {'size': [24, 32], 'counts': [8, 5, 755]}, 'iscrowd': 1},
+    ]
+    kinds = [{'id': 1, 'name': 'box'}, {'id': 2, 'name': 'tri'}]
+    pictures = [
+        {'id': number, 'file_name': f'{name}.png', 'height': 24, 'width': 32}
+        for number, name in enumerate(names)
+    ]
+    held = [{**shape, 'image_id': picture['id']} for picture in pictures for shape in shapes]
+    annotations = [{**one, 'id': number} for number, one in enumerate(held)]
+    coco = {'images': pictures, 'annotations': annotations, 'categories': kinds}
+    _write_json('coco/annotations.json', coco)
+    legend = dict(zip(('ground', 'box', 'tri'), colours.tolist(), strict=True))
+    _write_json('json/legend.json', legend)
+    rows = [(name, *colour) for name, colour in legend.items()]
+    for file, text in {
+        'yolo/classes.txt': 'box\ntri\n',
+        'yaml/data.yaml': 'train: images\nnc: 2\nnames:\n  0: box\n  1: tri\n',
+        'csv/legend.csv': ''.join('{},{},{},{}\n'.format(*row) for row in rows),
+        'colours/labelmap.txt': ''.join('{}:{},{},{}::\n'.format(*row) for row in rows),
+        'colours/train.txt': 'images/a.png masks/a.png\nimages/b.png masks/b.png\nc.png\n',
+        'colours/val.txt': 'd\n',
+    }.items():
+        Path('own', file).write_text(text)
+    if not find_spec('yaml'):  # then there are no cases of it
+        shutil.rmtree('own/yaml')
+
+
+def _write_json(file: str, content: Any) -> None:
+    path = Path('own', file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
 
 
 def _archive(path: str, folder: str) -> None:

@@ -73,6 +73,8 @@ def test_damage_depends_on_the_seed_alone(kind: str) -> None:
         'JSON': b'{"a": [1, {"b": null}]}',
         'prototxt': b'layer { name: "a" num_output: 3 }',
         'list': b'a\nb\n',
+        'annotations': b'{"a": [1, {"b": null}]}',
+        'text': b'0 0.1 0.2\n',
         'PNG image': b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + bytes(17),
         'PNG label': b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + bytes(17),
         'JPEG': b'\xff\xd8\xff\xe0\0\x04ab\xff\xdb\0\x05abc\xff\xda\0\x02scan',
