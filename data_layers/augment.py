@@ -1,4 +1,5 @@
-"""Augmentation (section 4.3): examples are mirrored, and moved by some pixels.
+"""Augmentation (section 4.3): examples are mirrored, and moved by some pixels. They are
+cropped, too, so that some of them, of one size, make a batch.
 
 The paper tried both, moving images by up to 32 pixels, the stride of its coarsest prediction, and
 saw no noticeable gain.
@@ -10,7 +11,8 @@ import numpy as np
 
 from .images import MAX_SIDE, VOID
 
-MAX_JITTER = MAX_SIDE
+MAX_JITTER = MAX_CROP = MAX_SIDE
+MIN_CROP = 32  # the stride of the coarsest prediction
 
 
 def augment(
@@ -37,6 +39,35 @@ def augment(
         return _shift(blob, down, right, VOID if top in labels else 0)
 
     return {top: transformed(top, blob) for top, blob in blobs.items()}
+
+
+def crop(
+    blobs: Mapping[str, np.ndarray],
+    labels: Collection[str],
+    rng: np.random.Generator,
+    side: int,
+) -> dict[str, np.ndarray]:
+    """Return side×side of the `blobs` of one example, {top: C×H×W}, all from the same place.
+
+    The place is drawn. Where an example is smaller, all of it is taken, to a place that is drawn;
+    the pixels around it are void in the `labels` and the mean, 0, in inputs.
+    """
+    sizes = next(iter(blobs.values())).shape[1:]
+    (to_rows, rows), (to_columns, columns) = (_place(size, side, rng) for size in sizes)
+    cropped = {}
+    for top, blob in blobs.items():
+        result = np.full((len(blob), side, side), VOID if top in labels else 0, blob.dtype)
+        result[:, to_rows, to_columns] = blob[:, rows, columns]
+        cropped[top] = result
+    return cropped
+
+
+def _place(size: int, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Return where along an axis of a crop pixels go, and which of the example's they are."""
+    step, count = side - size, min(size, side)
+    step = int(rng.integers(min(0, step), max(0, step), endpoint=True))
+    forward, backward = max(step, 0), max(-step, 0)
+    return slice(forward, forward + count), slice(backward, backward + count)
 
 
 def _shift(blob: np.ndarray, down: int, right: int, fill: int) -> np.ndarray:

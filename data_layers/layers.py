@@ -13,6 +13,7 @@ Its `param_str` is a JSON object:
     limit      read that many examples, evenly spread over the split (default: all)
     mirror     exchange left and right in half of the examples (default: no)
     jitter     move examples by up to so many pixels, down and right (default 0)
+    crop       take so many rows and columns of an example, from a drawn place (default: all)
 
 Tops are inputs, N×C×H×W float32 as data_layers.inputs makes them, and labels, N×1×H×W.
 """
@@ -25,7 +26,7 @@ from fcn.engine import caffe
 from fcn.errors import DataError
 
 from . import options
-from .augment import MAX_JITTER
+from .augment import MAX_CROP, MAX_JITTER
 from .options import Option, flag, whole_number
 from .prefetch import Prefetcher
 from .registry import dataset_class
@@ -50,6 +51,7 @@ OPTIONS = {
     'limit': whole_number(1, default=None),
     'mirror': flag(default=False),
     'jitter': whole_number(0, default=0, maximum=MAX_JITTER),
+    'crop': whole_number(1, default=None, maximum=MAX_CROP),
 }
 
 

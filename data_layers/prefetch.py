@@ -20,7 +20,7 @@ import numpy as np
 from fcn import child
 from fcn.errors import DataError, FCNError
 
-from .augment import augment
+from .augment import augment, crop
 from .dataset import SegDataset, evenly_spread
 from .registry import dataset_class
 
@@ -52,8 +52,10 @@ def batches(
     batch: int,
     mirror: bool = False,
     jitter: int = 0,
+    side: int | None = None,
 ) -> Iterator[Arrays]:
-    """Yield tuples of arrays, one for each top: `batch` examples stacked along a new first axis.
+    """Yield tuples of arrays, one for each top: `batch` examples stacked along a new first axis,
+    cropped to `side`×`side` unless that is None.
 
     What is drawn for an example depends on the seed, the epoch and the example alone, so that it is
     the same from whatever position. Raises DataError for an example that cannot be read, or that
@@ -64,6 +66,8 @@ def batches(
         name = dataset.names[index]
         rng = np.random.default_rng([seed, epoch, index])
         blobs = augment(dataset.example(name, rng), dataset.labels, rng, mirror, jitter)
+        if side is not None:
+            blobs = crop(blobs, dataset.labels, rng, side)
         example = [blobs.pop(top) for top in dataset.tops]
         if examples and example[0].shape != examples[0][0].shape:
             raise DataError(
@@ -171,7 +175,8 @@ def _read(spec: Mapping[str, Any]) -> Iterator[Arrays]:
     dataset = kind(spec['root'], spec['split'], spec['tops'])
     dataset.names = evenly_spread(dataset.names, spec['limit'])
     keys = ('seed', 'shuffle', 'position', 'batch', 'mirror', 'jitter')
-    return batches(dataset, **{key: spec[key] for key in keys if key in spec})
+    chosen = {key: spec[key] for key in keys if key in spec}
+    return batches(dataset, **chosen, side=spec.get('crop'))
 
 
 def _write_line(out: BinaryIO, header: Mapping[str, Any]) -> None:

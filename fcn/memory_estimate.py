@@ -216,20 +216,27 @@ def _check_training(
 ) -> Use:
     """Return what training on a source takes. Raises DataError if it does not fit."""
     file, height, width = largest_image(config, source)
-    batch = _batch(source)
-    needed = estimate.training(height, width, batch)
+    batch, needed = _batch(source), NOTHING
+    if crop := dict(source.options).get('crop'):
+        needed = reading(config, source._replace(options=()), height, width, device)  # whole, once
+        height = width = crop
+    needed += estimate.training(height, width, batch)
     needed += reading(config, source, height, width, device)
     largest = batch * max(estimate.elements(height, width).values())
     problem = f'{file}: training {name} on {width}×{height}'
+    fix = 'make the image smaller, or learn from crops of it (--crop)'
+    if crop:
+        problem = f'training {name} on {batch} crops of {crop}×{crop}'
+        fix = 'take smaller crops, or fewer at once'
     if largest > MAX_ELEMENTS:
         raise DataError(
             f'{problem} needs a blob of {largest:.1e} elements, and Caffe has none of 2³¹ or more; '
-            'make the image smaller'
+            f'{fix}'
         )
     if needed.bytes > SHARE * free:
         raise DataError(
             f'{problem} needs {gigabytes(needed.bytes)}, and of {gigabytes(free)} that are free '
-            f'{gigabytes(SHARE * free)} may be taken; make the image smaller'
+            f'{gigabytes(SHARE * free)} may be taken; {fix}'
         )
     return needed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fcn.data_layers.augment import MAX_JITTER
+from fcn.data_layers.augment import MAX_CROP, MAX_JITTER, MIN_CROP
 from fcn.data_layers.own.describe import Asked
 from fcn.engine import choose_device
 from fcn.errors import FCNError
@@ -65,6 +65,7 @@ def train(
     momentum: float | None = None,
     mirror: bool = False,
     jitter: int = 0,
+    crop: int | None = None,
     sample: float | None = None,
     balance: bool = False,
     init_missing: bool = False,
@@ -107,6 +108,7 @@ def train(
         ('batch', batch, 1, LARGEST),
         ('seed', seed, 0, LARGEST),
         ('jitter', jitter, 0, MAX_JITTER),
+        ('crop', crop, MIN_CROP, MAX_CROP),
         ('val_every', val_every, 1, LARGEST),
         ('val_images', val_images, 1, LARGEST),
         ('snapshot_every', snapshot_every, 1, LARGEST),
@@ -155,6 +157,7 @@ def train(
         momentum=momentum,
         mirror=mirror,
         jitter=jitter,
+        crop=crop,
         sampling=sample,
         balance=balance,
         new_run=lambda: _new_run(arguments),

@@ -31,6 +31,8 @@ class Options:
     # Exchange left and right in half of the examples, and move them by up to so many pixels.
     mirror: bool = False
     jitter: int = 0
+    # Learn from crops of so many pixels a side; then `batch` of them pass the net at once.
+    crop: int | None = None
     # The probability that the loss keeps a cell; the batch grows by its inverse.
     sampling: float | None = None
     # Weight the loss by class.

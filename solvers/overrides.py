@@ -18,11 +18,16 @@ def check(name: str, config: NetConfig, options: Options) -> None:
             f'{name} is a classifier, whose loss has no pixels to weight or to sample; leave out '
             '--balance and --sample'
         )
+    if config.is_classifier and options.crop:
+        raise FCNError(f'{name} is a classifier, of images of one size; leave out --crop')
 
 
-def augmented(source: Source, mirror: bool, jitter: int) -> Source:
-    """Return `source` with the data layer told to augment its examples (data_layers.augment)."""
-    requested = {'mirror': mirror, 'jitter': jitter}
+def augmented(
+    source: Source, mirror: bool, jitter: int, crop: int | None = None, batch: int | None = None
+) -> Source:
+    """Return `source` with the data layer told to augment its examples (data_layers.augment), and
+    to stack `batch` of them."""
+    requested = {'mirror': mirror, 'jitter': jitter, 'crop': crop, 'batch': batch}
     return source._replace(
         options=(*source.options, *((key, value) for key, value in requested.items() if value))
     )

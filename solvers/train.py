@@ -52,9 +52,12 @@ class Trainer:
         self.dataset, self.recipe = self.config.dataset, recipe_of(name)
         train, val = options.train or self.dataset.train, options.val or self.dataset.val
         assert train and val and self.config.max_iter  # as every net has that is trained
-        self.train_source = augmented(train, options.mirror, options.jitter)
         self.val_source = val
         self.iter_size = scaled_batch_size(options.batch or self.recipe.iter_size, options.sampling)
+        batch = None
+        if options.crop and options.batch:  # Of one size, they pass the net at once.
+            batch, self.iter_size = self.iter_size, 1
+        self.train_source = augmented(train, options.mirror, options.jitter, options.crop, batch)
         self.max_iter = options.max_iter or self.config.max_iter
         self.val_every = options.val_every or max(1, self.max_iter // 20)
         self.snapshot_every = options.snapshot_every or min(self.recipe.snapshot, self.val_every)

@@ -24,7 +24,7 @@ from fcn.cli import (
     number,
     positive,
 )
-from fcn.data_layers.augment import MAX_JITTER
+from fcn.data_layers.augment import MAX_CROP, MAX_JITTER, MIN_CROP
 from fcn.data_layers.own.describe import Asked
 from fcn.engine import choose_device, set_threads
 from fcn.errors import FCNError
@@ -63,7 +63,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         '--batch',
         type=integer(1),
         metavar='N',
-        help='forward passes, of most nets an image each, whose gradients make one step',
+        help='forward passes, of most nets an image each, whose gradients make one step; with '
+        '--crop, crops that pass the net at once',
     )
     add(
         '--momentum',
@@ -78,6 +79,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=0,
         metavar='N',
         help='shift the images to learn from by up to N pixels',
+    )
+    add(
+        '--crop',
+        type=integer(MIN_CROP, MAX_CROP),
+        metavar='N',
+        help='learn from N×N pixels of each image, from a place that is drawn anew every time',
     )
     add(
         '--sample',
@@ -141,6 +148,7 @@ def options(name: str, args: argparse.Namespace, device: str, own: Plan | None) 
         momentum=args.momentum,
         mirror=args.mirror,
         jitter=args.jitter,
+        crop=args.crop,
         sampling=args.sample,
         balance=args.balance,
         new_run=lambda: new_run(name, args),

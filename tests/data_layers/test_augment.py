@@ -9,7 +9,7 @@ from caffe import NetSpec
 from caffe import layers as L
 
 from fcn.data_layers import VOC
-from fcn.data_layers.augment import augment
+from fcn.data_layers.augment import augment, crop
 from fcn.errors import DataError
 
 
@@ -121,8 +121,56 @@ def test_in_caffe_the_same_is_drawn_from_whatever_position(voc, tmp_path):
         (dict(jitter=-1), 'jitter is -1'),
         (dict(jitter=1.5), 'jitter is 1.5'),
         (dict(jitter=10**30), 'jitter is 1000.*0 to 16384'),
+        (dict(crop=0), 'crop is 0'),
     ],
 )
 def test_bad_options_are_named(option, named, voc, tmp_path):
     with pytest.raises(DataError, match=named):
         make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', **option)
+
+
+def cropped(side, count=300, **size):
+    return [
+        crop(example(**size), ('sem', 'geo'), np.random.default_rng([7, index]), side)
+        for index in range(count)
+    ]
+
+
+def test_a_crop_is_a_slice_of_all_tops_at_one_place():
+    whole, seen = example(), set()
+    for blobs in cropped(5):
+        y, x = divmod(int(blobs['depth'][0, 0, 0]) - 1, 12)
+        seen.add((y, x))
+        for top, blob in blobs.items():
+            assert blob.dtype == np.float32
+            np.testing.assert_array_equal(blob, whole[top][:, y : y + 5, x : x + 5])
+    assert seen == {(y, x) for y in range(9 - 5 + 1) for x in range(12 - 5 + 1)}
+
+
+def test_a_crop_that_is_larger_holds_all_and_is_void_around_it():
+    whole, seen = example(), set()
+    for blobs in cropped(11):
+        rows = np.flatnonzero((blobs['sem'][0] != 255).any(1))
+        seen.add((int(rows[0]), int(blobs['depth'].max() - 108)))
+        y, x = rows[0], int(blobs['depth'][0, rows[0], 0]) - 1
+        for top, blob in blobs.items():
+            assert blob.shape[1:] == (11, 11)
+            inside = blob[:, y : y + 9]
+            np.testing.assert_array_equal(inside, whole[top][:, :, x : x + 11])
+            outside = np.delete(blob, slice(y, y + 9), axis=1)
+            assert (outside == (255 if top in ('sem', 'geo') else 0)).all()
+    assert seen == {(y, x) for y in range(3) for x in (0, -1)}
+
+
+def test_in_caffe_crops_make_a_batch_of_images_of_any_size(voc, tmp_path):
+    options = dict(root=str(voc), split='train', crop=40, batch=2)
+    whole = blobs_of(make_net(tmp_path / 'n.prototxt', **options), 7)
+    late = blobs_of(make_net(tmp_path / 'n.prototxt', position=4, **options), 5)
+    single = blobs_of(make_net(tmp_path / 'n.prototxt', **options | dict(batch=1)), 14)
+    for (data, label), (data_late, label_late) in zip(whole[2:], late, strict=True):
+        assert (data == data_late).all() and (label == label_late).all()
+    for number, (data, label) in enumerate(whole):
+        assert data.shape == (2, 3, 40, 40) and label.shape == (2, 1, 40, 40)
+        for place in range(2):
+            one, its_label = single[2 * number + place]
+            assert (data[place] == one[0]).all() and (label[place] == its_label[0]).all()

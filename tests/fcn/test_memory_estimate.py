@@ -1,5 +1,6 @@
 """What a net is said to need, against what Caffe gives it."""
 
+import shutil
 import sys
 import types
 
@@ -102,9 +103,27 @@ def test_training_that_does_not_fit_is_refused_and_leaves_less_to_validate(voc):
     Image.new('RGB', (900, 600)).save(voc / 'JPEGImages' / '2007_000003.jpg')
     with pytest.raises(
         DataError,
-        match=r'2007_000003\.jpg: training voc-fcn32s on 900×600 .*\d\.\d GB.*2\.0 GB.*smaller$',
+        match=r'2007_000003\.jpg: training voc-fcn32s on 900×600 .*\d\.\d GB.*2\.0 GB.*smaller',
     ):
         check_memory(name, config, val, train, free=2e9)
+
+
+def test_crops_take_the_memory_of_their_size_and_number(mini, tmp_path):
+    name, config = 'mini-fcn32s', find('mini-fcn32s')
+    val = DATASETS[config.data].val._replace(root=str(mini))
+    shutil.copytree(mini, tmp_path / 'mini')
+    source = val._replace(root=str(tmp_path / 'mini'), split='train')
+    file = source.open().path('data', source.names()[0])
+    with Image.open(file) as image:
+        image.resize((3000, 2000)).save(file)
+    free = 12e9 if STOCK else 3e9
+    with pytest.raises(DataError, match=r'training mini-fcn32s on 3000×2000.*--crop'):
+        check_memory(name, config, val, source, free=free)
+    crops = source._replace(options=(('crop', 100),))
+    assert check_memory(name, config, val, crops, free=free) is None
+    many = source._replace(options=(('crop', 100), ('batch', 4000)))
+    with pytest.raises(DataError, match=r'4000 crops of 100×100.*smaller crops'):
+        check_memory(name, config, val, many, free=free)
 
 
 def test_on_a_gpu_all_blobs_are_held_at_once():

@@ -69,6 +69,7 @@ def test_a_longer_run_goes_on(trained, mini, tmp_path):
         ({'net': 'mini-fcn8s'}, 'mini-fcn16s'),
         ({'data': 'nowhere'}, 'nowhere'),
         ({'train_split': 'nothing'}, 'nothing'),
+        ({'crop': 31}, 'crop=31'),
         ({'iterations': 0}, 'iterations=0'),
         ({'base_lr': -1}, 'base_lr=-1'),
         ({'sample': 0.3}, '0.3'),

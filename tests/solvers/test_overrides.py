@@ -77,10 +77,38 @@ def test_a_resumed_run_equals_an_uninterrupted_one_with_all_overrides(
     assert_equal_weights(whole, parts)
 
 
+def test_a_resumed_run_equals_an_uninterrupted_one_with_batches_of_crops(
+    mini: Path, tmp_path: Path
+) -> None:
+    crops: dict[str, Any] = dict(crop=40, batch=2, mirror=True, sampling=0.5)
+    whole = weights_after(trainer(tmp_path / 'whole', mini, **crops))
+    weights_after(trainer(tmp_path / 'parts', mini, max_iter=2, **crops))
+    run = trainer(tmp_path / 'parts', mini, **crops)
+    assert_equal_weights(whole, weights_after(run))
+    assert run.iter_size == 1 and run.images == 4  # twice two, as a sampled batch grows
+
+
+def test_crops_are_learned_from_and_whole_images_validated(mini: Path, tmp_path: Path) -> None:
+    run = trainer(tmp_path, mini, max_iter=1, crop=40, batch=3)
+    run.train([])
+    shapes = {}
+    for phase in ('train', 'val'):
+        net = caffe.Net(str(run.run.folder / f'{phase}.prototxt'), caffe.TRAIN)
+        shapes[phase] = tuple(net.blobs['data'].shape)
+        if phase == 'train':
+            net.forward()
+            known = (net.blobs['label'].data != 255).sum()
+    assert shapes == {'train': (3, 3, 40, 40), 'val': (1, 3, 56, 64)}
+    # Nothing is known of any class at first, and a batch's loss is the mean of its examples'.
+    (loss,) = (record['loss'] for record in run.run.log.read() if 'loss' in record)
+    assert loss == pytest.approx(known / 3 * np.log(7), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ('option', 'named'),
     [
         (dict(mirror=True), 'train'),
+        (dict(crop=40), 'train'),
         (dict(jitter=3), 'train'),
         (dict(sampling=0.5), 'iter_size 1, not 2'),
         (dict(balance=True), 'balance None, not True'),
