@@ -50,7 +50,8 @@ class Asked(NamedTuple):
 
 
 class Described(NamedTuple):
-    """A set: its manifest, what the folder holds besides, and what each mask holds."""
+    """A set: its manifest, what the folder holds besides, and what each mask holds, in order of the
+    manifest's examples."""
 
     manifest: Manifest
     found: layouts.Found
@@ -73,7 +74,9 @@ def describe(folder: Path, asked: Asked, progress: Progress = iter) -> Described
     manifest = _turned(manifest)
     if found.drawn:
         manifest = _split(manifest, facts, asked)
-    return Described(manifest, found, facts)
+    held = {fact.path: fact for fact in facts}
+    paths = [manifest.root / example.label for example in manifest.examples()]
+    return Described(manifest, found, [held[path] for path in paths] if facts else [])
 
 
 def classes_of(text: str | None) -> tuple[int | None, tuple[str, ...] | None]:
