@@ -184,7 +184,8 @@ class Plan:
     def options(self, net: str, options: Options) -> Options:
         """Return the options of a net's training with what the set decides: classes, sources, and
         the recipe's length and rate, unless they are given."""
-        config, length = own_config(self.manifest, self.file, net), length_for(net, self.manifest)
+        config = own_config(self.manifest, self.file, net)
+        length = length_for(net, self.manifest, options.crop)
         asked = options.max_iter or length.iterations, options.base_lr or length.base_lr
         log.info('%s: %d iterations at the rate %.2g (%s)', net, *asked, length.words)
         return replace(
@@ -239,11 +240,12 @@ class Length(NamedTuple):
     words: str
 
 
-def length_for(net: str, manifest: Manifest) -> Length:
+def length_for(net: str, manifest: Manifest, crop: int | None = None) -> Length:
     """Return the recipe of a net, scaled for a set.
 
     A net sees each image as often as the paper's, but learns for MIN_ITERATIONS or more. Where the
-    loss is the sum over pixels, larger images would make larger steps: the rate makes up for it.
+    loss is the sum over pixels, larger images, or crops of side `crop`, would make larger steps:
+    the rate makes up for it.
     """
     config = find(net)
     assert config.max_iter and config.base_lr
@@ -252,9 +254,9 @@ def length_for(net: str, manifest: Manifest) -> Length:
     iterations = min(config.max_iter, max(MIN_ITERATIONS, iterations))
     rate, words = config.base_lr, ''
     if not config.normalize_loss:
-        pixels = _mean_pixels(manifest)
+        pixels = crop * crop if crop else _mean_pixels(manifest)
         rate *= float(np.clip(PAPERS_PIXELS / pixels, 0.1, 4))
-        words = f', of {pixels / 1e6:.2g} megapixels'
+        words = f', {"in crops " if crop else ""}of {pixels / 1e6:.2g} megapixels'
     return Length(
         iterations,
         float(f'{rate:.2g}'),
