@@ -12,7 +12,7 @@ import numpy as np
 from fcn.errors import DataError
 
 from ..images import VOID
-from .masks import OPAQUE, Coding, Pixels, grey_values, nearest, read_pixels
+from .masks import OPAQUE, Coding, Pixels, grey_values, kinds_of, nearest, read_pixels
 
 READERS = 8  # files at once: they wait for the disk more than for the processor
 MAX_KINDS = 4096  # different values or colours of a file that are kept, the most frequent
@@ -50,7 +50,8 @@ def examine(path: Path) -> MaskFacts:
     if coloured and (grey := grey_values(pixels)) is not None and not pixels.lossy:
         coloured, values = False, grey
     opaque = values if pixels.alpha is None else values[pixels.alpha > 0]
-    found, counts = np.unique(opaque, return_counts=True)
+    found, places = kinds_of(opaque)
+    counts = np.bincount(places.ravel(), minlength=len(found))
     order = np.argsort(-counts, kind='stable')[:MAX_KINDS]
     kept = {int(found[place]): int(counts[place]) for place in order}
     return MaskFacts(

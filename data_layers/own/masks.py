@@ -20,6 +20,7 @@ from ..images import VOID, decode
 from ..palette import voc_palette
 
 OPAQUE = 255
+FEW = 1 << 16  # values that are counted by a table
 # Where a colour or a value is of no class: refuse the mask, take the nearest colour of a class, or
 # mark the pixel as void.
 Unknown = Literal['refuse', 'snap', 'void']
@@ -137,6 +138,16 @@ def grey_values(pixels: Pixels) -> np.ndarray | None:
     return blue if np.array_equal(pixels.values, blue * 0x010101) else None
 
 
+def kinds_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different values of an integer array, in order, and of each element the place of
+    its value among them; of small values without sorting."""
+    if values.size and values.min() >= 0 and values.max() < FEW:
+        present = np.bincount(values.ravel()) > 0
+        return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
+    found, places = np.unique(values, return_inverse=True)
+    return found, places.reshape(values.shape)
+
+
 def read_mask(path: str | Path, coding: Coding) -> np.ndarray:
     """Return the classes of a mask file's pixels: H×W uint8, VOID where there is none.
 
@@ -206,8 +217,7 @@ def _mapped(
     what: str,
 ) -> np.ndarray:
     """Return the classes of values by the table `known`; unknown ones as the coding wants it."""
-    found, places = np.unique(values, return_inverse=True)
-    places = places.reshape(values.shape)
+    found, places = kinds_of(values)
     counts = np.bincount(places[opaque], minlength=len(found))
     classes = np.full(len(found), VOID, np.uint8)
     unknown = []

@@ -11,7 +11,7 @@ from fcn.data_layers.images import VOID, read_image
 from fcn.data_layers.own.coding import Wishes, decide
 from fcn.data_layers.own.facts import examine, pixels_of
 from fcn.data_layers.own.legends import Legend
-from fcn.data_layers.own.masks import Coding, read_mask
+from fcn.data_layers.own.masks import Coding, kinds_of, read_mask
 from fcn.data_layers.palette import voc_palette
 from fcn.errors import DataError
 
@@ -197,3 +197,13 @@ def test_depths_of_one_photograph_give_the_same_pixels(tmp_path: Path) -> None:
         )
         with pytest.raises(DataError, match='--white'):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(('low', 'high'), [(0, 9), (0, 1 << 16), (0, 1 << 24), (-3, 4), (7, 8)])
+def test_kinds_are_those_that_sorting_finds(low: int, high: int) -> None:
+    values = np.random.default_rng(0).integers(low, high, (30, 40))
+    found, places = kinds_of(values)
+    assert np.array_equal(found, np.unique(values))
+    assert np.array_equal(found[places], values)
+    nothing, none = kinds_of(values[:0])
+    assert nothing.size == none.size == 0
