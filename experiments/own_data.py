@@ -9,7 +9,6 @@ that a user types; the first iterations have to give the same bits.
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +28,11 @@ from fcn.errors import FCNError
 from fcn.io import write_text
 from fcn.metrics import METRICS
 from fcn.progress import TrainingBar
+from fcn.solvers import Run
 from fcn.surgery import read_weights
 from fcn.text import markdown_table
 
+from .runs import minutes
 from .voc_googlenet import draw_overlays
 
 NET = 'voc-fcn-googlenet'
@@ -66,7 +67,7 @@ class Exports:
 
     def __init__(self, folder: Path) -> None:
         self.coco, self.masks = folder / 'coco', folder / 'masks'
-        self.masks.mkdir(parents=True)
+        self.masks.mkdir(parents=True, exist_ok=True)
         rows = [*zip(CLASSES, COLOURS, strict=True), ('void', VOID_COLOUR)]
         lines = [f'{name},{",".join(map(str, colour))}\n' for name, colour in rows]
         (self.masks / 'legend.csv').write_text(''.join(lines))
@@ -172,8 +173,8 @@ python score.py runs/coco ; python infer.py photo.jpg --weights runs/coco
   two nets have equal bits.
 - {facts['train']} images to learn from, {facts['val']} to score on; {NET}, {args.iterations}
   iterations of one image.
-- Training took {facts['wall'] / 60:.0f} minutes and {facts['cpu'] / 60:.0f} minutes of CPU time in
-  all, its validations and the check included; the score and the pictures are not in it.
+- Training took {facts['minutes']:.0f} minutes, its validations included, beside other work that
+  took more than half of the machine; the check, the score and the pictures are not in it.
 
 {markdown_table(['metric', '%'], metrics)}
 
@@ -193,15 +194,14 @@ If every pixel were called *background*, the mean IU would be {100 * facts['all_
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     folder = args.runs / 'data'
-    exports = Exports(folder)
     sources = {split: VOC(args.data, name) for split, name in SPLITS.items()}
-    for split, source in sources.items():
-        exports.add(source, split)
+    exports = Exports(folder)
+    if not exports.coco.exists():  # else the run goes on
+        for split, source in sources.items():
+            exports.add(source, split)
     short = [train(path, args, args.runs / 'short', SAME) for path in (exports.coco, exports.masks)]
     layers = same_bits(*short)
-    began, before = time.monotonic(), os.times()
     result = train(exports.coco, args, args.runs, args.iterations)
-    wall, after = time.monotonic() - began, os.times()
     if result.interrupted:
         return 130
     check.main([str(exports.coco), '--out', str(args.runs / 'check')])
@@ -212,8 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         layers=layers,
         train=len(sources['train'].names),
         val=len(sources['val'].names),
-        wall=wall,
-        cpu=sum(after[:4]) - sum(before[:4]),
+        minutes=minutes(Run(result.folder)),
         all_other=truth[0] / truth.sum() / len(truth),
         commit=versions()['fcn'],
         date=time.strftime('%Y-%m-%d'),

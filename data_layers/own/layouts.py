@@ -158,6 +158,8 @@ def _masks(listing: Listing, options: Options, layout: str, pairs: Pairs) -> Fou
         naming = Naming((), {}, VOID if options.unlabelled == 'void' else 0)
         if options.classes:
             naming = name_classes(options.classes, options.classes, options.unlabelled, False)
+            if options.unlabelled == 'background':  # the first class, whatever its name
+                naming = naming._replace(unlabelled=0)
         coding = Coding(len(naming.classes), transparent=naming.unlabelled)
         return assemble(listing, options, layout, pairs, naming, colours_of(naming), coding, [])
     source, legend = chosen
