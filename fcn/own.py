@@ -92,7 +92,9 @@ def own_config(manifest: Manifest, file: Path, net: str) -> OwnConfig:
     Raises FCNError for a net that sees more than colour images, or learns several labels.
     """
     if not manifest.classes:
-        raise DataError(f'{file}: names no classes; make it again with `{command_line("check")}`')
+        raise DataError(
+            f'{file}: names no classes; make it again with `{command_line("prepare")} check`'
+        )
     dataset = find(net).dataset
     inputs = list(dataset.inputs.items())
     if len(inputs) > 1 or len(dataset.labels) > 1 or not isinstance(inputs[0][1], Colour):

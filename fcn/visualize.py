@@ -1,6 +1,7 @@
 """Pictures: labels in colour, overlays with a legend, grids such as Figure 4, learning curves."""
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -112,7 +113,8 @@ def contact_sheet(
         ({'image': image, 'labels over it': _painted(image, labels, dataset.colours)}, {}, labels)
         for image, labels in rows
     ]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of letters that the font lacks
         parts = [Path(scratch) / name for name in ('grid.png', 'shares.png')]
         grid(parts[0], painted, dataset)
         _bars(parts[1], dataset, shares)
@@ -139,7 +141,10 @@ def _bars(path: Path, dataset: 'HasClasses', shares: Sequence[float]) -> None:
     axes = figure.add_subplot()
     percent = [100 * share for share in shares]
     colours = [_unit(tuple(colour)) for colour in dataset.colours]
-    bars = axes.barh(names, percent, color=colours, edgecolor='0.5', linewidth=0.5)
+    places = range(len(names))
+    bars = axes.barh(
+        places, percent, color=colours, edgecolor='0.5', linewidth=0.5, tick_label=names
+    )
     axes.bar_label(bars, [f'{share:.2g}' for share in percent], padding=2, fontsize=7)
     axes.invert_yaxis()
     axes.margins(x=0.12)

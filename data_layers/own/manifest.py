@@ -182,6 +182,8 @@ def _parts(manifest: Manifest) -> Iterator[tuple[str, bool]]:
     numbers = (*manifest.mean, manifest.scale)
     yield 'mean', len(manifest.mean) in (0, 3) and type(manifest.rotate) is bool
     yield 'scale', all(type(n) in (int, float) and abs(n) < 1e6 for n in numbers)
+    held = manifest.holders
+    yield 'holders', len(held) in (0, len(classes)) and all(type(n) is int for n in held)
     white = manifest.white
     yield 'white', white is None or (type(white) is int and 0 < white < 2**31)
     for split, examples in manifest.splits.items():

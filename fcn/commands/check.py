@@ -27,7 +27,7 @@ from fcn.data_layers.own.describe import Asked, Described, describe
 from fcn.data_layers.own.manifest import NAME
 from fcn.errors import DataError
 from fcn.io import make_folder
-from fcn.text import printable
+from fcn.text import printable, shortened
 from fcn.visualize import contact_sheet
 
 SHOWN = 8  # pictures of the contact sheet
@@ -68,7 +68,9 @@ def draw(described: Described, checked: Checked, path: Path) -> bool:
     whole = max(1, sum(checked.pixels.values()))
     shares = [checked.pixels[number] / whole for number in range(len(manifest.classes))]
     if rows:
-        contact_sheet(path, rows, Shown(manifest.classes, manifest.palette), shares)
+        # Between dollars, Matplotlib would read formulas.
+        names = (shortened(name, 30).replace('$', r'\$') for name in manifest.classes)
+        contact_sheet(path, rows, Shown(tuple(names), manifest.palette), shares)
     return bool(rows)
 
 
@@ -79,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checked = check(described, bar('check', 'label'))
     print(printable_lines(report(described, checked)))
     if checked.errors:
-        raise DataError(f'{root}: {len(checked.errors)} mistakes, named above; correct them')
+        raise DataError(f'{root}: is not sound; correct what is WRONG above')
     out = args.out or Path('out') / f'check-{root.name}'
     make_folder(out)
     described.manifest.write(out / NAME)

@@ -9,6 +9,7 @@ import pytest
 from drawn_sets import NAMES, save_mask, save_picture, truth
 from PIL import Image, ImageFilter
 
+from fcn.commands import check as command_check
 from fcn.commands import convert
 from fcn.data_layers.images import VOID
 from fcn.data_layers.own.check import Checked, check
@@ -74,7 +75,7 @@ def test_one_kind_of_object_is_asked_about(tmp_path: Path, mask: Draw, value: in
     root = draw(tmp_path / 'set', mask)
     with pytest.raises(DataError, match=f'--foreground {value} '):
         describe(root, Asked())
-    for asked in (dict(foreground=value), dict(classes='ground,thing')):
+    for asked in (dict(foreground=value), dict(classes='background,thing')):
         described, checked = sound(root, **asked)
         assert_labels(described, (0, 1, 1))
         assert dict(checked.pixels) == counted(described)
@@ -188,3 +189,11 @@ def test_what_is_wrong_with_a_set(tmp_path: Path) -> None:
     (twice / 'val.txt').write_text('\n'.join(NAMES[4:]))
     lines = check(describe(twice, Asked())).warnings
     assert any('p4' in line for line in lines) and any('p7 = p0' in line for line in lines)
+
+
+def test_any_name_is_drawn(tmp_path: Path) -> None:
+    root = draw(tmp_path / 'set', Image.fromarray)
+    (root / 'classes.txt').write_text('_ground\n$\\bad{\n' + '天' * 100 + '\n', 'utf-8')
+    assert command_check.main([str(root), '--out', str(tmp_path / 'out')]) == 0
+    with Image.open(tmp_path / 'out' / 'contact.png') as sheet:
+        assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 100
