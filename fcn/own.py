@@ -20,6 +20,7 @@ from fcn.data_layers.own.classes import Unlabelled
 from fcn.data_layers.own.describe import Asked, describe
 from fcn.data_layers.own.layouts import Options as SetOptions
 from fcn.data_layers.own.layouts import find as find_set
+from fcn.data_layers.own.legends import FILES as LEGENDS
 from fcn.data_layers.own.manifest import NAME, Manifest, read_manifest
 from fcn.errors import DataError, FCNError
 from fcn.io import make_folder
@@ -68,7 +69,7 @@ def plan(data: str | Path, runs: str | Path, asked: Asked, progress: Progress = 
 def is_own(data: str | Path, net: str | None, asked: Asked) -> bool:
     """Return whether a folder is a set of the user's own, and not of the paper's, to a net.
 
-    The paper's are known by their folders and by the names of their images.
+    The paper's are known by their folders and by the names of their images, and have no legend.
     """
     root = Path(data)
     if asked != Asked(seed=asked.seed, val_share=asked.val_share):
@@ -79,11 +80,13 @@ def is_own(data: str | Path, net: str | None, asked: Asked) -> bool:
         return not (root / GENERATED).is_file()
     if (root / 'img').is_dir() and (root / 'cls').is_dir():
         return False
+    if any((root / name).is_file() for name in LEGENDS.split()):
+        return True
     images = root / 'JPEGImages'
     if not root.is_dir() or not images.is_dir():
         return root.is_dir()
-    names = (entry.name for entry in os.scandir(images) if not entry.name.startswith('.'))
-    return not VOC_NAME.match(next(names, ''))
+    names = [name for name in os.listdir(images) if not name.startswith('.')]
+    return not names or not all(map(VOC_NAME.match, names))
 
 
 def own_config(manifest: Manifest, file: Path, net: str) -> OwnConfig:

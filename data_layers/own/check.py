@@ -314,7 +314,7 @@ def summary(described: Described) -> str:
         f'{manifest.root}: {manifest.layout}; '
         + ', '.join(f'{number} images in {name}' for name, number in sizes.items()),
         f'{len(manifest.classes)} classes: {few(manifest.classes, 12)}',
-        *manifest.notes,
+        *(note for note in manifest.notes if note != f'layout: {manifest.layout}'),
     ]
     return '\n'.join(lines)
 
@@ -330,7 +330,7 @@ def report(described: Described, checked: Checked) -> str:
         lines.append(f'{name:<{width}}  {share:6.2f} %  {checked.holders[number]:6}')
     lines.append(f'{"void":<{width}}  {100 * checked.pixels[VOID] / whole:6.2f} %')
     sizes = Counter(image.size for image in checked.images if not image.problem)
-    shown = [f'{w}×{h} ({n})' for (h, w), n in sizes.most_common(MAX_SHOWN)]
+    shown = [f'{w}×{h} ({n})' for (h, w), n in sizes.most_common()]
     lines += ['', f'sizes of images: {few(shown, MAX_SHOWN)}']
     lines += [f'note: {warning}' for warning in checked.warnings]
     lines += [f'WRONG: {error}' for error in checked.errors]

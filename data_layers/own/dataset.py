@@ -85,9 +85,21 @@ def turns(manifest: Manifest, example: Example) -> bool:
 
 
 def way_of(manifest: Manifest, example: Example) -> Way:
-    """Return how an example's label lies to the image's EXIF tag. Only headers are read."""
-    label = manifest.root / example.label if manifest.labels == 'masks' else None
-    return way_of_label(manifest.root / example.image, label)
+    """Return how an example's label lies to the image's EXIF tag. Only headers are read, and the
+    annotations of images that the tag turns."""
+    image, label = manifest.root / example.image, manifest.root / example.label
+    if manifest.labels == 'masks':
+        return way_of_label(image, label)
+    way = way_of_label(image, None)
+    if way == Way.OPEN:
+        from .annotations import READERS
+
+        with open_image(image) as opened:
+            stored, tag = (opened.height, opened.width), orientation(opened)
+        if tag in SIDEWAYS and stored[0] != stored[1]:
+            size = READERS[manifest.labels](label, example.key).size
+            return {stored: Way.KEPT, stored[::-1]: Way.TURNED}.get(size or (0, 0), Way.OPEN)
+    return way
 
 
 @dataclass(frozen=True, kw_only=True)

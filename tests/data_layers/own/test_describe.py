@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_sets import NAMES, save_mask, save_picture, truth
+from exported_sets import LAYOUTS
 from PIL import Image, ImageFilter
+from support import make_voc
 
 from fcn.commands import check as command_check
 from fcn.commands import convert
 from fcn.data_layers.images import VOID
 from fcn.data_layers.own.check import Checked, check
-from fcn.data_layers.own.dataset import read_own_label
+from fcn.data_layers.own.dataset import read_own_label, turns
 from fcn.data_layers.own.describe import Asked, Described, describe
 from fcn.errors import DataError
+from fcn.own import is_own
 
 Draw = Callable[[np.ndarray], Image.Image]
 
@@ -197,3 +200,29 @@ def test_any_name_is_drawn(tmp_path: Path) -> None:
     assert command_check.main([str(root), '--out', str(tmp_path / 'out')]) == 0
     with Image.open(tmp_path / 'out' / 'contact.png') as sheet:
         assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.mark.parametrize('follows', [False, True])
+def test_the_size_in_an_annotation_tells_how_it_lies(tmp_path: Path, follows: bool) -> None:
+    """Of photos that an EXIF tag turns, annotated as they are seen, or as they are stored."""
+    LAYOUTS['coco polygons'].write(tmp_path)
+    exif = Image.Exif()
+    exif[274] = 6
+    for name in NAMES:
+        file = tmp_path / 'images' / f'{name}.jpg'
+        with Image.open(file) as image:
+            stored = image.rotate(90, expand=True) if follows else image.copy()
+        stored.save(file, exif=exif)
+    described, _ = sound(tmp_path)
+    assert_labels(described, (0, 1, 2))
+    for example in described.manifest.examples():
+        assert turns(described.manifest, example) == follows
+
+
+def test_voc_images_with_a_legend_are_ones_own(tmp_path: Path) -> None:
+    """Else VOC's classes would be taken for the user's."""
+    make_voc(tmp_path, ['2007_000001', '2007_000002'])
+    asked = Asked()
+    assert not is_own(tmp_path, 'voc-fcn8s', asked)
+    (tmp_path / 'labelmap.txt').write_text('ground:0,0,0::\n')
+    assert is_own(tmp_path, 'voc-fcn8s', asked)
