@@ -49,21 +49,18 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def plan(data: str | Path, runs: str | Path, asked: Asked, progress: Progress = iter) -> 'Plan':
-    """Find out what a folder of images holds, say it, and write it to RUNS/NAME/dataset.json.
+    """Find out what a folder of images holds, and say it. Raises DataError where it is not sound.
 
-    The runs of the set go into that folder, too. Raises DataError where the set is not sound.
+    The runs of the set go into RUNS/NAME, with dataset.json, which describes it.
     """
     root = Path(os.path.realpath(data))
     described = describe(root, asked, progress)
     checked = check_sound(described, progress)
     for line in (*summary(described).split('\n'), *checked.warnings):
         log.info('%s', line)
-    file = Path(runs) / root.name / NAME
-    make_folder(file.parent)
     numbers = range(len(described.manifest.classes))
     manifest = described.manifest.with_(holders=tuple(checked.holders[k] for k in numbers))
-    manifest.write(file)
-    return Plan(manifest, file.resolve())
+    return Plan(manifest, (Path(runs) / root.name / NAME).resolve())
 
 
 def is_own(data: str | Path, net: str | None, asked: Asked) -> bool:
@@ -188,9 +185,11 @@ class Plan:
 
     def options(self, net: str, options: Options) -> Options:
         """Return the options of a net's training with what the set decides: classes, sources, and
-        the recipe's length and rate, unless they are given."""
+        the recipe's length and rate, unless they are given. Writes the manifest."""
         config = own_config(self.manifest, self.file, net)
         length = length_for(net, self.manifest, options.crop)
+        make_folder(self.file.parent)
+        self.manifest.write(self.file)
         asked = options.max_iter or length.iterations, options.base_lr or length.base_lr
         log.info('%s: %d iterations at the rate %.2g (%s)', net, *asked, length.words)
         return replace(

@@ -258,3 +258,12 @@ def test_void_is_neither_learned_nor_scored(drawn: Path, tmp_path: Path) -> None
     run = train(drawn, tmp_path / 'runs')
     expected = sum(int((truth(number)[5:] >= 0).sum()) for number in validated(run))
     assert fcn.evaluate(run, gpu=-1).confusion.sum() == expected
+
+
+def test_without_starting_weights_nothing_is_left(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FCNError, match='starting weights'):
+        solve.main(words('--data', drawn, '--runs', 'runs', '--gpu', -1))
+    assert not Path('runs').exists()
