@@ -70,8 +70,7 @@ def examine(path: Path) -> MaskFacts:
 def _used(pixels: Pixels, values: Iterable[int]) -> dict[int, int] | None:
     if pixels.palette is None:
         return None
-    last = len(pixels.palette) - 1
-    return {value: int(pixels.palette[min(value, last)]) for value in values}
+    return {value: int(pixels.palette[value]) for value in values}
 
 
 def _share(pixels: Pixels, which: Callable[[np.ndarray], Any]) -> float:

@@ -117,6 +117,8 @@ def _valued(image: Image.Image, path: str | Path, lossy: bool) -> Pixels:
         values = np.asarray(image)
     if image.mode in ('P', 'PA'):
         palette = pack(np.array(image.getpalette('RGB'), np.uint8).reshape(-1, 3))
+        if values.max() >= len(palette):  # Some tools cut it short: it says nothing of the values.
+            palette = None
     if image.mode == 'P' and 'transparency' in image.info:
         alpha = np.asarray(image.convert('RGBA'))[..., 3]
     whole = values.astype(np.int64)
@@ -194,7 +196,7 @@ def _by_colour(pixels: Pixels, coding: Coding, shown: str) -> np.ndarray:
         if table is None:
             packed = pixels.values * 0x010101
         else:
-            packed = table[np.minimum(pixels.values, len(table) - 1)]
+            packed = table[pixels.values]
     opaque = np.ones(packed.shape, bool) if pixels.alpha is None else pixels.alpha > 0
 
     def describe(value: int) -> str:

@@ -11,7 +11,7 @@ from .cases import Recipe
 _NOTES = re.compile(
     r'WARNING: |[\w-]+ at iteration \d+: |.* by tiles of \d+$|'
     r'.*: not the file its owners publish|.*has \d+ examples, the real set|.* names; VOC 2011|'
-    r'.*: is there already, so|curl:'
+    r'.*: is there already, so|curl:|the classes are those of '
 )
 _PROGRESS = re.compile(r'.*(\d+%\|.*|\d+(\.\d+)?[kMG]?(it|image|B)? )\[\d\d:\d\d[:\d]*[<,].*')
 _BAD = re.compile(

@@ -170,6 +170,19 @@ def test_palettes_that_differ_are_refused(tmp_path: Path, names: str) -> None:
         np.testing.assert_array_equal(held[name], table[truth(number)])
 
 
+def test_a_palette_that_is_cut_short_says_nothing(tmp_path: Path) -> None:
+    """Void, 255, is not the last of its colours."""
+    root = draw(tmp_path / 'set', Image.fromarray)
+    for number, name in enumerate(NAMES):
+        values = np.array([0, 1, VOID], np.uint8)[truth(number)]
+        mask = Image.fromarray(values).convert('P')
+        mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+        mask.save(root / 'masks' / f'{name}.png', bits=8)
+    with Image.open(root / 'masks' / 'p0.png') as held:
+        assert held.mode == 'P' and len(held.getpalette()) < 3 * 256
+    assert_labels(sound(root)[0], (0, 1, VOID))
+
+
 def test_numbers_that_begin_with_1_are_noted(tmp_path: Path) -> None:
     root = draw(tmp_path / 'set', lambda labels: Image.fromarray(labels + np.uint8(1)))
     _, checked = sound(root)
