@@ -49,7 +49,7 @@ class TrainingResult:
 
 
 def train(
-    net: str | None,
+    net: str | None = None,
     data: str | Path | None = None,
     iterations: int | None = None,
     *,

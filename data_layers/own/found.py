@@ -223,10 +223,7 @@ def _of_lists(listing: Listing, pairs: Pairs) -> Splits:
 
 
 def _remarks(splits: Splits, pairs: Pairs) -> list[str]:
-    """Return lines about images that are in 'train' and in 'val', and about those in no split."""
-    counts = Counter(e.image for name in ('train', 'val') for e in set(splits.get(name, ())))
-    twice = sorted(image for image, count in counts.items() if count > 1)
+    """Return a line about images that are in no split."""
     used = {example.image for split in splits.values() for example in split}
     left = [example.image for _, example in pairs.examples if example.image not in used]
-    remarks = [f'both in train and in val: {few(twice, 3)}'] if twice else []
-    return remarks + ([f'labelled, and in no split: {few(left, 3)}'] if left else [])
+    return [f'labelled, and in no split: {few(left, 3)}'] if left else []
