@@ -141,9 +141,3 @@ def test_lists_that_are_none_are_refused(voc: Path, content: bytes) -> None:
     (voc / WHERE / 'train.txt').write_bytes(content)
     with pytest.raises(DataError, match=r'train\.txt'):
         find(voc)
-
-
-def test_what_is_in_both_splits_is_noted(voc: Path) -> None:
-    for split in ('train', 'val'):
-        (voc / WHERE / f'{split}.txt').write_text('p0\np1')
-    assert any('p0' in note and 'p1' in note for note in find(voc).manifest.notes)
