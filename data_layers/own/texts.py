@@ -72,7 +72,7 @@ def load_yaml(path: Path, maximum: int) -> Mapping[Any, Any]:
         ) from error
     text = load_text(path, maximum)
     try:
-        data = yaml.load(text, Loader=yaml.BaseLoader)
+        data = yaml.BaseLoader(text).get_single_data()  # texts alone: no numbers, no objects
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = shortened(' '.join(printable(str(error)).split()), 200)
         raise DataError(f'{path}: is no YAML ({problem}); correct it') from error

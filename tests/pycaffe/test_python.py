@@ -117,9 +117,9 @@ def test_forward_backward_all_without_diffs(tmp_path, number):
     net.blobs['out'].diff[...] = [1, 2, 3, 4, 5]
     outs, diffs = net.forward_backward_all(data=data)
     assert outs['out'].shape[0] == diffs['data'].shape[0] == number
-    np.testing.assert_allclose(outs['out'], data.reshape(number, -1) @ weights.T, rtol=1e-4)
+    np.testing.assert_allclose(outs['out'], data.reshape(number, -1) @ weights.T, 1e-4, 1e-6)
     expected = (np.arange(1, 6) @ weights).reshape(1, 3, 8, 8)
-    np.testing.assert_allclose(diffs['data'], expected.repeat(number, 0), rtol=1e-4)
+    np.testing.assert_allclose(diffs['data'], expected.repeat(number, 0), 1e-4, 1e-6)
 
 
 def model(tmp_path, **sizes):

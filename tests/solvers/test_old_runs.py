@@ -68,7 +68,8 @@ def test_an_old_run_is_resumed(run: Run) -> None:
     assert records[: len(old_records)] == old_records
     resumed, *rest = records[len(old_records) :]
     assert (resumed['event'], resumed['iteration']) == ('resumed', 200)
-    assert [record['iteration'] for record in rest] == [204, 204]  # the loss and a validation
+    numbers = [record['iteration'] for record in rest if 'advice' not in record]
+    assert numbers == [204, 204]  # the loss and a validation
     finished = Run(run.folder)
     assert finished.iteration == 204 and finished.validated and finished.damaged() == []
     assert [iteration for iteration, _ in finished.snapshots.all()] == [200, 204]
