@@ -166,15 +166,15 @@ learned by one command; the classes, the split, the net and its starting weights
 ```
 python prepare.py check {facts['folder']}
 python solve.py --data {facts['folder']} --weights FILE --iterations {args.iterations}
-python score.py runs/coco ; python infer.py photo.jpg --weights runs/coco
+python score.py runs/photos ; python infer.py photo.jpg --weights runs/photos
 ```
 
 - Both forms give the same training: after {SAME} iterations, all {facts['layers']} layers of the
   two nets have equal bits.
 - {facts['train']} images to learn from, {facts['val']} to score on; {NET}, {args.iterations}
   iterations of one image.
-- Training took {facts['minutes']:.0f} minutes, its validations included, beside other work that
-  took more than half of the machine; the check, the score and the pictures are not in it.
+- Training took {facts['minutes']:.0f} minutes, its validations included; the check, the score and the
+  pictures are not in it.
 
 {markdown_table(['metric', '%'], metrics)}
 
@@ -182,12 +182,12 @@ python score.py runs/coco ; python infer.py photo.jpg --weights runs/coco
 
 If every pixel were called *background*, the mean IU would be {100 * facts['all_other']:.1f}.
 
-![what check drew](own-data-contact.png)
+![what check drew](own-data-contact.jpg)
 
 ![photographs that the net did not learn from](own-data-overlays.jpg)
 
 `python -m experiments.own_data --iterations {args.iterations}` at commit {facts['commit']} on
-{facts['date']}; {machine()}, {facts['threads']} threads, beside other work on the machine.
+{facts['date']}; {machine()}, {facts['threads']} threads.
 """
 
 
@@ -219,9 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threads=fcn.threads(),
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    contact = Image.open(args.runs / 'check' / 'contact.png')
-    contact.thumbnail((900, 2000))
-    contact.save(args.out / 'own-data-contact.png')
+    contact = Image.open(args.runs / 'check' / 'contact.png').convert('RGB')
+    contact.thumbnail((700, 2000))
+    contact.save(args.out / 'own-data-contact.jpg', quality=85)
     names = sources['val'].names
     photos = [
         sources['val'].path('data', name)
