@@ -173,8 +173,8 @@ python score.py runs/photos ; python infer.py photo.jpg --weights runs/photos
   two nets have equal bits.
 - {facts['train']} images to learn from, {facts['val']} to score on; {NET}, {args.iterations}
   iterations of one image.
-- Training took {facts['minutes']:.0f} minutes, its validations included; the check, the score and the
-  pictures are not in it.
+- Training took {facts['minutes']:.0f} minutes, its validations included; the check, the score
+  and the pictures are not in it.
 
 {markdown_table(['metric', '%'], metrics)}
 
