@@ -175,6 +175,20 @@ def table(best: dict[tuple[str, int, str], Seconds]) -> str:
     return markdown_table(head, rows)
 
 
+def verdicts(best: dict[tuple[str, int, str], Seconds]) -> str:
+    """Return a line for each goal: whether it is met."""
+    lines = []
+    for case in (*FORWARD, TRAINING):
+        ratio = best[case, CORES, 'one a core'][0] / best[case, 1, 'one a core'][0]
+        lines.append((f'{case}, beside one a core, against one thread', ratio, 1.1))
+    ratio = best[TRAINING, CORES, 'one busy loop'][0] / best[TRAINING, CORES, 'quiet'][0]
+    lines.append((f'{TRAINING}, beside one busy loop, against quiet', ratio, 2.2))
+    return '\n'.join(
+        f'- {what}: {ratio:.2f}, goal {goal:.1f}, {"met" if ratio <= goal else "missed"}'
+        for what, ratio, goal in lines
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     if args.case:
@@ -196,8 +210,7 @@ of {args.rounds} round{'' if args.rounds == 1 else 's'} in turns, each in a proc
 
 {table(best)}
 
-Goals: beside a busy loop for each core, never slower than one thread by more than 10 %; training
-beside one busy loop at most 2.2 times its quiet time.
+{verdicts(best)}
 """
     write_text(args.out, text)
     print(text)
