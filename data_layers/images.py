@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from fcn.errors import DataError
 from fcn.io import replacing
 
-from .palette import palette_of, voc_palette
+from .palette import palette_of
 
 VOID = 255
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
@@ -228,28 +228,6 @@ def count_values(label: np.ndarray) -> np.ndarray:
     for top in range(0, len(label), BAND):
         counts += np.bincount(label[top : top + BAND].ravel(), minlength=256)
     return counts
-
-
-def to_indices(image: np.ndarray, path: str | Path = '') -> np.ndarray:
-    """Return the H×W uint8 labels of an H×W×3 uint8 image in the VOC colours.
-
-    Raises DataError, which names `path`, for a colour of no class.
-    """
-    keys = np.array([1 << 16, 1 << 8, 1])
-    colours, labels = np.unique(voc_palette().astype(int) @ keys, return_index=True)
-    indices = np.empty(image.shape[:2], np.uint8)
-    for top in range(0, len(image), BAND):
-        pixels = image[top : top + BAND].astype(int) @ keys
-        places = np.searchsorted(colours, pixels).clip(max=len(colours) - 1)
-        wrong = colours[places] != pixels
-        if wrong.any():
-            y, x = np.argwhere(wrong)[0] + (top, 0)
-            raise DataError(
-                f'{path}: the colour {tuple(map(int, image[y, x]))} at x={x}, y={y} is not in the '
-                'VOC palette; a lossy format such as JPEG cannot hold labels, so save a PNG'
-            )
-        indices[top : top + BAND] = labels[places]
-    return indices
 
 
 def label_image(label: np.ndarray, colours: np.ndarray | None = None) -> Image.Image:

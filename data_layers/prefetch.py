@@ -1,9 +1,10 @@
 """Reads examples ahead, in another process.
 
-pycaffe never releases Python's lock, so that a thread could not read while Caffe computes; a
-process can. It is a plain child of this one that writes examples to its standard output, each a
-line of JSON with the shapes and then the float32 bytes, and blocks while one is waiting. It ends
-when its parent does, however that ends, because nobody reads the pipe any more.
+A thread would share Python's lock with the layers that are written in Python, and with whatever
+else the program does; a process shares nothing. It is a plain child of this one that writes
+examples to its standard output, each a line of JSON with the shapes and then the float32 bytes, and
+blocks while one is waiting. It ends when its parent does, however that ends, because nobody reads
+the pipe any more.
 """
 
 import io

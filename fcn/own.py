@@ -125,7 +125,7 @@ def source_of(config: NetConfig, data: str | Path | None, split: str | None) -> 
     manifest, source = config.own.manifest, config.own.val
     if data is not None and Path(os.path.realpath(data)) != manifest.root:
         manifest = _elsewhere(manifest, Path(os.path.realpath(data)))
-        file = _scratch() / f'{manifest.fingerprint()}.json'
+        file = Path(_scratch().name) / f'{manifest.fingerprint()}.json'
         manifest.write(file)
         source = source._replace(root=str(file))
     if split is None and 'val' not in manifest.splits:
@@ -134,14 +134,9 @@ def source_of(config: NetConfig, data: str | Path | None, split: str | None) -> 
 
 
 @cache
-def _scratch() -> Path:
+def _scratch() -> 'tempfile.TemporaryDirectory[str]':
     """Return a folder that is deleted when the process ends."""
-    folder = tempfile.TemporaryDirectory(prefix='fcn-')
-    _kept.append(folder)
-    return Path(folder.name)
-
-
-_kept: list[Any] = []
+    return tempfile.TemporaryDirectory(prefix='fcn-')
 
 
 def _elsewhere(manifest: Manifest, root: Path) -> Manifest:
@@ -156,6 +151,8 @@ def _elsewhere(manifest: Manifest, root: Path) -> Manifest:
     nothing: Unlabelled = 'void' if manifest.unlabelled == VOID else 'background'
     found = find_set(root, SetOptions(manifest.classes, unlabelled=nothing))
     other = found.manifest
+    if other.root == manifest.root:  # The folder that holds the set's own, and nothing besides.
+        return manifest
     if other.classes != manifest.classes:
         raise DataError(
             f'{root}: has the classes {few(other.classes)}, and the net knows '

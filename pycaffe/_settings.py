@@ -26,9 +26,9 @@ def _openblas_core() -> str | None:
 
 def _choose() -> None:
     # OpenMP's threads spin for a few microseconds while they wait, then sleep. libgomp's own choice
-    # is a thousand times as long. With thirty times as long, two threads were half as fast as one
-    # next to other work, and now and then on quiet cores too: they kept each other from moving to
-    # a core of their own. Not to spin at all costs up to a fifth on quiet cores.
+    # is a thousand times as long. With thirty times as long, two threads were slower than one next
+    # to other work, and now and then on quiet cores too: they kept each other from moving to a core
+    # of their own. Not to spin at all costs up to a fifth on quiet cores.
     if 'OMP_WAIT_POLICY' not in os.environ:
         os.environ.setdefault('GOMP_SPINCOUNT', '300')
     # OpenBLAS's threads, likewise, spin for 2**26 cycles unless they are told.

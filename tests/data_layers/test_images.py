@@ -6,20 +6,9 @@ from PIL import Image
 
 from fcn.commands import infer
 from fcn.data_layers import DATASETS, read_image, read_label, voc_palette
-from fcn.data_layers.images import BAND, FORMATS, fill_nearest, save_label, to_indices
+from fcn.data_layers.images import FORMATS, fill_nearest, save_label
 from fcn.data_layers.inputs import Colour
 from fcn.errors import DataError
-
-
-def test_colours_become_indices():
-    label = np.arange(3 * (2 * BAND + 1), dtype=np.uint8).reshape(-1, 3)
-    image = voc_palette()[label]
-    assert (to_indices(image) == label).all()
-    image[2 * BAND, 1] = 1, 2, 3
-    with pytest.raises(DataError, match=rf'\(1, 2, 3\) at x=1, y={2 * BAND}'):
-        to_indices(image)
-    with pytest.raises(DataError, match=r'x\.png: .*\(1, 2, 3\) at x=1, y=0'):
-        to_indices(np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8), 'x.png')
 
 
 def test_convert_command(tmp_path, command):

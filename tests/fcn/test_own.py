@@ -242,6 +242,17 @@ def test_a_moved_set_is_the_same_set(drawn: Path, tmp_path: Path) -> None:
         fcn.evaluate(run, gpu=-1)
 
 
+def test_a_set_in_an_inner_folder_is_scored_on_what_it_was_validated_on(
+    drawn: Path, tmp_path: Path
+) -> None:
+    """As an unpacked archive has it: scoring the outer folder must not score what was learned."""
+    outer = tmp_path / 'outer'
+    outer.mkdir()
+    shutil.move(drawn, outer / 'inner')
+    run = train(outer, tmp_path / 'runs')
+    assert fcn.evaluate(run, outer, gpu=-1).images == len(validated(run)) < len(NAMES)
+
+
 def test_a_set_that_is_not_sound_leaves_no_run(drawn: Path, tmp_path: Path) -> None:
     """A label that is a pixel wider than its image would teach other pixels."""
     save_mask(drawn / 'masks' / 'p2_mask.png', np.pad(truth(2), ((0, 0), (0, 1))))
