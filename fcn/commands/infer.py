@@ -14,9 +14,11 @@ NAME_geo_overlay.jpg too. Subfolders keep their names below --out.
 import argparse
 import glob
 import json
+import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,8 @@ from fcn.io import replacing, write_text
 from fcn.nets import NetConfig
 from fcn.segmenter import Segmentation, Segmenter, load
 from fcn.text import few, printable
+
+log = logging.getLogger('fcn')
 
 COMPANIONS = ('depth', 'hha')
 
@@ -101,7 +105,8 @@ def find_images(patterns: list[str], recursive: bool, out: Path) -> list[tuple[P
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            candidates = path.rglob('*') if recursive else path.iterdir()
+            candidates = sorted(path.rglob('*') if recursive else path.iterdir())
+            say_passed_over(path, [file for file in candidates if not _is_below(file, out)])
             found = {file: file.relative_to(path) for file in candidates if looks_like_image(file)}
             kept = {file: name for file, name in found.items() if not _is_below(file, out)}
             found = kept or found
@@ -115,6 +120,14 @@ def find_images(patterns: list[str], recursive: bool, out: Path) -> list[tuple[P
             raise DataError(f'{pattern}: no image there{hint if not recursive else ""}')
         images |= dict(sorted(found.items()))
     return list(images.items())
+
+
+def say_passed_over(folder: Path, files: Iterable[Path]) -> None:
+    """Say how many of the files in a folder are no images here, by their endings."""
+    others = (file for file in files if file.is_file() and not looks_like_image(file))
+    if endings := Counter(file.suffix.lower() or file.name for file in others):
+        counts = ', '.join(f'{count} {ending}' for ending, count in sorted(endings.items()))
+        log.info('%s: files that are no images here are passed over: %s', folder, counts)
 
 
 def looks_like_image(path: Path) -> bool:

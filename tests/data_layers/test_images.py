@@ -1,5 +1,7 @@
 """Pictures of any mode and format, and those that are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -89,3 +91,14 @@ def test_every_format_that_is_looked_for_is_read(tmp_path):
     for kind in FORMATS:
         Image.new('RGB', (5, 4)).save(tmp_path / kind, kind)
         assert read_image(tmp_path / kind).shape == (4, 5, 3)
+
+
+def test_files_passed_over_in_a_folder_are_counted(tmp_path, caplog):
+    caplog.set_level('INFO', 'fcn')
+    for name in ('b.heic', 'c.HEIC', 'd.txt', '._a.png'):
+        (tmp_path / name).touch()
+    Image.new('RGB', (5, 4)).save(tmp_path / 'a.png')
+    (image,) = infer.find_images([str(tmp_path)], False, tmp_path / 'out')
+    assert image == (tmp_path / 'a.png', Path('a.png'))
+    (record,) = caplog.records
+    assert '2 .heic' in record.getMessage() and '1 .png' in record.getMessage()
