@@ -23,6 +23,7 @@ MAX_ELEMENTS = 2**31 - 1  # of one of Caffe's blobs
 MAX_TILE = 4096  # beyond it, overlap is little
 LIBRARIES = 30e6  # bytes that Caffe and oneDNN take for themselves
 MAX_WORKSPACE = 168e6  # bytes that all layers share (kMaxWorkspaceBytes in banded.cpp)
+PATCHES = ('Convolution', 'Deconvolution') if STOCK else ()  # types that keep patches (im2col)
 READER = 40e6  # bytes of a process that reads images, without them
 PHOTO = 24  # bytes for each pixel of a photo that is segmented, outside of the net
 COPIES = 2  # of an example's arrays: one here, one in that process
@@ -57,14 +58,15 @@ class MemoryEstimate:
     """
 
     def __init__(self, net: caffe.Net, device: str = 'cpu') -> None:
-        small, large = (_buffers(net, side) for side in _SIDES)
+        gpu = device != 'cpu'
+        small, large = (_buffers(net, side, gpu) for side in _SIDES)
         self.buffers = {name: (small[name], large[name][1]) for name in small}
         self.weights = 4.0 * sum(blob.count for blobs in net.params.values() for blob in blobs)
         self._layers = [
             (layer.type, net.bottom_names[name], net.top_names[name])
             for name, layer in net.layer_dict.items()
         ]
-        pooled = not STOCK and device == 'cpu'
+        pooled = not STOCK and not gpu
         fixed = {*net.inputs, *net.outputs}
         self._tested = managed_blobs(self._layers, fixed | {*compared_blobs(net)}) if pooled else {}
         self._trained = managed_blobs(self._layers, fixed) if pooled else {}
@@ -274,9 +276,12 @@ def largest_image(config: NetConfig, source: Source) -> tuple[Path, int, int]:
     return files[width, height], height, width
 
 
-def _buffers(net: caffe.Net, side: int) -> dict[str, tuple[int, int]]:
+def _buffers(net: caffe.Net, side: int, gpu: bool) -> dict[str, tuple[int, int]]:
     """Return (depth, height) of every blob, and of what layers keep besides, for an image of
-    side×side."""
+    side×side.
+
+    On the CPU, Caffe's own layers alone keep patches; on a GPU, upsampling does.
+    """
     for name in net.inputs:
         net.blobs[name].reshape(1, net.blobs[name].shape[1], side, side)
     net.reshape()
@@ -293,7 +298,7 @@ def _buffers(net: caffe.Net, side: int) -> dict[str, tuple[int, int]]:
             buffers[f'{name} scale'] = bottom[1:3]
         elif layer.type == 'Dropout':
             buffers[f'{name} mask'] = bottom[1:3]  # in training
-        elif STOCK and layer.type in ('Convolution', 'Deconvolution'):
+        elif layer.type in (('Deconvolution',) if gpu else PATCHES):
             convolution = layer.type == 'Convolution'
             spatial = (net.top_names if convolution else net.bottom_names)[name][0]
             _, depth, *kernel = layer.blobs[0].shape

@@ -86,9 +86,13 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(autouse=True)
-def device() -> str:
-    """The device of each test: the GPU that FCN_TEST_GPU names, else the CPU."""
-    return engine.choose_device(int(os.environ.get('FCN_TEST_GPU', -1)))
+def device(request: pytest.FixtureRequest) -> str:
+    """The device of each test: the GPU that FCN_TEST_GPU names, else the CPU.
+
+    Tests that are marked with `cpu` are about the CPU's layers.
+    """
+    gpu = -1 if request.node.get_closest_marker('cpu') else int(os.environ.get('FCN_TEST_GPU', -1))
+    return engine.choose_device(gpu)
 
 
 @pytest.fixture(autouse=True)

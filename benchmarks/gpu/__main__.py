@@ -2,9 +2,10 @@
 
     python -m benchmarks.gpu          or: make gpu-check
 
-Where a GPU is: every layer kind on the GPU against the CPU, the suite in GPU mode, forward and
-training next to PyTorch with TF32 and without, images of many sizes at flat memory. The figures go
-to results/bench-gpu.md. Without a GPU it says so, tries the same code on the CPU and ends with 0.
+Where a GPU is: every layer kind on the GPU against the CPU, the suite in GPU mode (not with
+--no-suite), forward and training next to PyTorch, one net with TF32 too, images of many sizes at
+flat memory. The figures go to results/bench-gpu.md. Without a GPU it says so, tries the same code
+on the CPU and ends with 0.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from fcn.text import markdown_table
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'results' / 'bench-gpu.md'
 NETS = ('voc-fcn-alexnet', 'voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s', 'voc-fcn-googlenet')
+TF32_NETS = ('voc-fcn8s',)
+MAX_WORKERS = 16  # processes that test, each with a context of its own on the GPU
 AGREE = 1e-3  # of the largest score, without TF32
 MAX_GROWTH = 0.01  # of memory, from the first tenth of the images to the end
 
@@ -42,13 +45,21 @@ def measure(*arguments: str | int | Path, tf32: bool = False) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check(*arguments: str, gpu: bool) -> None:
-    """Run pytest, its tests on the GPU unless they choose another device."""
+def check(*arguments: str, gpu: bool) -> str:
+    """Run pytest, its tests on the GPU unless they choose another device; return its last line.
+
+    Raises FCNError if a test fails.
+    """
     environment = {**os.environ, **({'FCN_TEST_GPU': '0'} if gpu else {})}
-    command = [sys.executable, '-m', 'pytest', '-q', *arguments]
+    environment |= dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
+    workers = str(min(os.cpu_count() or 1, MAX_WORKERS))
+    command = [sys.executable, '-m', 'pytest', '-q', '--numprocesses', workers, *arguments]
     print('$', *command[1:], flush=True)
-    if subprocess.run(command, cwd=ROOT, env=environment).returncode:
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
+    if done.returncode:
         raise FCNError(f'{" ".join(command[2:])}: failed, see above')
+    return done.stdout.strip().splitlines()[-1].strip('= ')
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -118,9 +129,11 @@ def report(
     train: Sequence[Sequence[str]],
     memory: str,
     torch: str | None,
+    tests: Mapping[str, str],
 ) -> str:
-    """Return the page; `seconds` is how long the whole command took."""
+    """Return the page; `seconds` is how long the whole command took, `tests` what pytest said."""
     about = '\n'.join(f'- {name}: {value}' for name, value in versions().items() if name != 'tf32')
+    said = '\n'.join(f'- {what}: {line}' for what, line in tests.items())
     head = ['net', 'TF32', 'Caffe ms', 'GiB']
     head += ['PyTorch ms', 'GiB', 'Caffe / PyTorch'] if torch else []
     forward_head = [*head, *(['scores apart'] if torch else []), 'paper, K40c, ms']
@@ -131,6 +144,10 @@ device, so the bare context counts. By `make gpu-check`, on {device}; PyTorch:
 {torch or 'not installed'}. All of it, with the tests on the GPU, took {seconds:.0f} s.
 
 {about}
+
+## Tests on the GPU
+
+{said}
 
 ## Forward
 
@@ -157,7 +174,11 @@ def torch_version() -> str | None:
 
 
 def main() -> int:
-    Parser(__doc__, prog='python -m benchmarks.gpu').parse_args()
+    parser = Parser(__doc__, prog='python -m benchmarks.gpu')
+    parser.add_argument(
+        '--no-suite', action='store_true', help='of the tests, run those of the layers alone'
+    )
+    args = parser.parse_args()
     began = time.monotonic()
     device = choose_device()
     gpu = device != 'cpu'
@@ -167,20 +188,22 @@ def main() -> int:
     frameworks = ('caffe', 'torch') if torch else ('caffe',)
     if not torch:
         print('gpu-check: PyTorch is not installed, so Caffe is measured alone (pip install torch)')
-    check('tests/gpu', gpu=gpu)
-    if gpu:
-        check('tests', '--ignore=tests/gpu', gpu=True)
+    tests = {
+        'every kind of layer, against the CPU and against differences': check('tests/gpu', gpu=gpu)
+    }
+    if gpu and not args.no_suite:
+        tests['the suite'] = check('tests', '--ignore=tests/gpu', '-m', 'not slow', gpu=True)
     nets, side, runs, images = (
         (NETS, 500, 20, 500) if gpu else (('voc-fcn-alexnet', 'voc-fcn-googlenet'), 64, 1, 10)
     )
-    modes = (False, True) if gpu else (False,)
+    modes = {False: nets, True: TF32_NETS} if gpu else {False: nets}
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, 'weights.npz')
         forward, train = (
             [
                 cells
-                for tf32 in modes
-                for cells in rows(nets, what, weights, tf32, side, runs, frameworks)
+                for tf32, measured in modes.items()
+                for cells in rows(measured, what, weights, tf32, side, runs, frameworks)
             ]
             for what in ('forward', 'train')
         )
@@ -189,7 +212,7 @@ def main() -> int:
         print('gpu-check: no GPU here: what could be tried on the CPU works; nothing was written')
         return 0
     seconds = time.monotonic() - began
-    write_text(RESULTS, report(device, seconds, forward, train, memory, torch))
+    write_text(RESULTS, report(device, seconds, forward, train, memory, torch, tests))
     print(f'gpu-check: {RESULTS.relative_to(ROOT)}')
     return 0
 

@@ -15,10 +15,11 @@ inline bool tf32() {
 }
 
 // The maximum workspace of one cuDNN call, in bytes. Caffe runs up to three calls for each group at
-// the same time.
+// the same time. Winograd's gradients by VGG-16's weights want 274 MB at 500×500, and are six times
+// as fast as what fits less.
 inline std::size_t workspace_limit() {
   static const char* requested = std::getenv("CAFFE_WORKSPACE_MIB");
-  return (requested && std::atol(requested) > 0 ? std::atol(requested) : 256L) << 20;
+  return (requested && std::atol(requested) > 0 ? std::atol(requested) : 512L) << 20;
 }
 
 }  // namespace pycaffe

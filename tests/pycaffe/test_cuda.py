@@ -288,7 +288,7 @@ def test_tf32_and_workspace_are_as_requested():
         'print(versions["tf32"], versions["workspace_mib"])'
     )
     for settings, expected in (
-        ({}, 'False 256\n'),
+        ({}, 'False 512\n'),
         ({'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '99'}, 'True 99\n'),
     ):
         done = subprocess.run(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from caffe import layers as L
 
+pytestmark = pytest.mark.cpu
+
 # Bottom N×C×H×W, and the layer's parameters: from VGG-16, AlexNet, GoogLeNet and from no net.
 CONVOLUTIONS = {
     'first': ((1, 3, 20, 17), dict(num_output=16, kernel_size=3, pad=100)),

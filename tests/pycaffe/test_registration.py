@@ -13,6 +13,8 @@ from caffe import _fcn
 from fcn import engine
 from tests.pycaffe.test_onednn import CONVOLUTIONS, DECONVOLUTIONS, OTHERS
 
+pytestmark = pytest.mark.cpu
+
 ROOT = Path(__file__).resolve().parents[2]
 REPLACED = ('Convolution', 'Deconvolution', 'LRN', 'Pooling', 'ReLU')
 # One layer of each replaced type, as a prototxt.

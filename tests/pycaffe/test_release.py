@@ -12,6 +12,8 @@ from fcn import engine
 from fcn.engine import net_of
 from fcn.nets import deploy_net, find, train_net_with_inputs
 
+pytestmark = pytest.mark.cpu
+
 NET = 'mini-fcn8s'
 
 

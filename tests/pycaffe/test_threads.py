@@ -20,6 +20,8 @@ from fcn.engine import net_of
 from fcn.nets import deploy_net, find
 from tests.support import ROOT
 
+pytestmark = pytest.mark.cpu
+
 LAYERS = caffe.layers
 
 
