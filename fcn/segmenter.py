@@ -18,8 +18,9 @@ from fcn import visualize
 from fcn.arrays import depth_array, rgb_array
 from fcn.data_layers.images import count_values, label_image
 from fcn.data_layers.inputs import Colour, LogDepth
-from fcn.engine import choose_device, threads_here
+from fcn.engine import caffe, choose_device, threads_here
 from fcn.errors import DataError, FCNError, RunError
+from fcn.frame import FrameCache
 from fcn.inference import Images, forward, load_net, segment, softmax
 from fcn.memory import SHARE, free_memory
 from fcn.memory_estimate import MemoryEstimate, Use, segmenting
@@ -105,14 +106,16 @@ class Segmenter:
         gpu: int | None = None,
         threads: int | None = None,
         white: int | None = None,
+        frame_cache: bool = True,
     ) -> None:
         """Load net `name`, a name of fcn.NETS, with the weights of a caffemodel.
 
         `gpu` is a device's number, −1 for the CPU, or None for the first GPU if there is one.
         `threads` is how many threads to compute with on the CPU, by default fcn.threads().
         `white` is the value that is white in images of more than 8 bits, by default that of the set
-        that the net learned, else of full 16 bits. Raises FCNError, or WeightsError if the
-        weights are of another net.
+        that the net learned, else of full 16 bits. `frame_cache` lets the CPU compute once for
+        each size of image what the net's padding determines (fcn.frame). Raises FCNError, or
+        WeightsError if the weights are of another net.
         """
         self.name = name
         self.config: NetConfig = config_of(name, Path(weights))
@@ -128,7 +131,11 @@ class Segmenter:
                 top: kind._replace(white=white) if isinstance(kind, Colour) else kind
                 for top, kind in self._inputs.items()
             }
-        self._net = load_net(deploy_net(self.config), str(weights))
+        spec = deploy_net(self.config)
+        self._net = load_net(spec, str(weights))
+        self._frames = None
+        if frame_cache and self.device == 'cpu':
+            self._frames = FrameCache(self._net, spec.to_proto(), self.config.input_blobs.values())
         self._lock = threading.Lock()
         _segmenters.add(self)
         self._estimate = MemoryEstimate(self._net, self.device)
@@ -254,11 +261,19 @@ class Segmenter:
             rows, columns = min(side or height, height), min(side or width, width)
             self._held = max(self._held, self._estimate.testing(rows, columns).bytes)
             if side is None:
-                result = compute(self._net, self.config, images)
+                result = compute(self._net_for(images), self.config, images)
                 return {name: array.copy() for name, array in result.items()}
             return by_tiles(
-                lambda part: compute(self._net, self.config, part), self._tiling, images, side
+                lambda part: compute(self._net_for(part), self.config, part),
+                self._tiling,
+                images,
+                side,
             )
+
+    def _net_for(self, images: Images) -> 'caffe.Net':
+        """Return the net that computes images of this size."""
+        height, width = next(iter(images.values())).shape[:2]
+        return self._frames.net_for(height, width) if self._frames else self._net
 
     def _tile_side(self, height: int, width: int, tile: int | None, floats: int = 0) -> int | None:
         """Return the side of the tiles to segment an image by, or None to take it whole."""
@@ -311,6 +326,7 @@ def load(
     gpu: int | None = None,
     threads: int | None = None,
     white: int | None = None,
+    frame_cache: bool = True,
     runs: str | Path = 'runs',
 ) -> Segmenter:
     """Load a net to segment images with.
@@ -323,11 +339,12 @@ def load(
     none was. `gpu` is a device's number, −1 for the CPU; by default the first GPU is taken if there
     is one. `threads` is how many threads to compute with on the CPU, by default fcn.threads().
     `white` is the value that is white in images of more than 8 bits, 4095 for 12 bits, by default
-    that of the set that the net learned, else 65535. Raises FCNError, whose one line says what
+    that of the set that the net learned, else 65535. `frame_cache` lets the CPU compute once for
+    each size of image what the net's padding determines. Raises FCNError, whose one line says what
     is missing and how to get it.
     """
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
-    return Segmenter(name, caffemodel, gpu, threads, white)
+    return Segmenter(name, caffemodel, gpu, threads, white, frame_cache)
 
 
 _loaded: dict[tuple[str, str | None, int | None], Segmenter] = {}

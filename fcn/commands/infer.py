@@ -89,6 +89,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             metavar='DIR',
             help=f'for nets that see {name} too: the folder of its files, named as the images',
         )
+    add(
+        '--no-frame-cache',
+        dest='frame_cache',
+        action='store_false',
+        help='compute anew for each image what the padding determines, not once for each size',
+    )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     add_snapshot_option(parser, 'to segment with')
     add_white_option(parser)
@@ -265,6 +271,7 @@ def main(arguments: list[str] | None = None) -> None:
         gpu=args.gpu,
         threads=args.threads,
         white=args.white,
+        frame_cache=args.frame_cache,
         runs=args.runs,
     )
     others = segmenter.inputs[1:]

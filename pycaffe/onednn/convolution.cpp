@@ -22,6 +22,27 @@ class OnednnConvolutionBase : public Base {
  public:
   explicit OnednnConvolutionBase(const caffe::LayerParameter& param) : Base(param) {}
 
+  // As Caffe does it, but zeros are not written: memory is zero when it is first read. So a net that
+  // then shares the weights of another never has any of its own.
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
+    const auto& param = this->layer_param_.convolution_param();
+    const bool zero = is_zero(param.weight_filler()) && is_zero(param.bias_filler());
+    const bool plane = bottom[0]->num_axes() == 4 && param.axis() == 1 && param.group() > 0;
+    if (zero && plane && this->blobs_.empty()) {
+      const auto kernel = [&](int axis) {
+        if (param.has_kernel_h()) return int(axis ? param.kernel_w() : param.kernel_h());
+        const int sizes = param.kernel_size_size();
+        return sizes ? int(param.kernel_size(std::min(axis, sizes - 1))) : 0;
+      };
+      const int channels = bottom[0]->shape(1), outputs = param.num_output();
+      const int first = this->reverse_dimensions() ? channels : outputs;
+      const int second = (this->reverse_dimensions() ? outputs : channels) / int(param.group());
+      this->blobs_.emplace_back(new Blob(std::vector<int>{first, second, kernel(0), kernel(1)}));
+      if (param.bias_term()) this->blobs_.emplace_back(new Blob(std::vector<int>{outputs}));
+    }
+    Base::LayerSetUp(bottom, top);
+  }
+
   // As Caffe does it, but without the buffers for im2col, whose size it would refuse for large
   // images.
   void Reshape(const Blobs& bottom, const Blobs& top) override {
@@ -119,6 +140,10 @@ class OnednnConvolutionBase : public Base {
   const float* bias() const { return this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr; }
 
  private:
+  static bool is_zero(const caffe::FillerParameter& filler) {
+    return filler.type() == "constant" && filler.value() == 0;
+  }
+
   void bias_backward(const Blob& top) {
     if (!this->bias_term_ || !this->param_propagate_down_[1]) return;
     add_sums(top.shape(0), top.shape(1), top.count(2), top.cpu_diff(),

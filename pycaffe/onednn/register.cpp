@@ -57,6 +57,7 @@ const struct {
 }  // namespace
 
 void register_cpu_layers() {
+  Replacer::Registry::Registry()["Frame"] = make_frame;
   const char* requested = std::getenv("CAFFE_CPU");
   const bool stock = requested && std::string(requested) == "stock";
   for (const auto& layer : kLayers) {

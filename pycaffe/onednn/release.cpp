@@ -25,7 +25,7 @@ using Memory = boost::shared_ptr<caffe::SyncedMemory>;
 const std::set<std::string> kManageable = {
     "Convolution", "Deconvolution", "ReLU",     "Pooling",        "LRN",
     "Crop",        "Eltwise",       "Split",    "Dropout",        "Concat",
-    "Scale",       "InnerProduct",  "Accuracy", "SoftmaxWithLoss"};
+    "Scale",       "InnerProduct",  "Accuracy", "SoftmaxWithLoss", "Frame"};
 
 // Caffe gives no other way to a blob's memory that neither copies nor owns it.
 struct Open : Blob {
