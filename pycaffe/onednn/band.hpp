@@ -33,6 +33,6 @@ class BandConvolver : public Convolver {
 // Throws dnnl::error where oneDNN has no fast code for the forward pass. Where it has none for a
 // backward pass, that of the whole image is computed by a product of matrices.
 std::unique_ptr<BandConvolver> band_convolver(const Geometry& shape, const Band& band,
-                                              dnnl::algorithm algorithm, Tag blocked);
+                                              Tag blocked);
 
 }  // namespace fcn

@@ -22,34 +22,24 @@ Band band_of_output(const Geometry& g, int first, int rows) {
 }
 
 // What the gradients of the input rows first … first + rows − 1 are computed from, at stride 1.
-//
-// Its padding is the same above and below, because oneDNN's Winograd can shift the gradients by a
-// row where it is not (2.6, jit_wino_4x3:avx512_core, on processors with 2 MB of second-level
-// cache). So the last rows of the band can be padding, or rows below the image: they are not among
-// the exact rows, and the backward pass does not read them.
 Band band_of_input(const Geometry& g, int first, int rows) {
   const int begin = std::max(0, first + g.ph - (g.kh - 1) * g.dh);
   const int end = std::min(g.oh, first + rows + g.ph);
   Band band = band_of_output(g, begin, end - begin);
-  band.src_rows += band.below - band.above;
-  band.below = band.above;
   band.exact_first = first - band.src_first;
   band.exact_rows = rows;
   return band;
 }
 
-// Above this workspace an image is computed in bands: Winograd's transforms of conv2_2 of VGG-16
-// would take 294 MB, and its input and output in blocks 124 MB more. Half of this is slower,
-// because each band transforms the weights again.
+// Above this workspace an image is computed in bands. Half of this is slower, because each band
+// reorders the weights again.
 constexpr size_t kMaxWorkspaceBytes = size_t(160) << 20;
 
-// A convolution in bands of rows, one after another. Winograd works on tiles of 4 rows.
+// A convolution in bands of rows, one after another.
 class BandedConvolver : public Convolver {
  public:
-  BandedConvolver(const Geometry& shape, dnnl::algorithm algorithm, Tag blocked, int bands)
-      : g(shape), algorithm_(algorithm), blocked_(blocked) {
-    const int out = whole_tiles((g.oh + bands - 1) / bands);
-    const int in = whole_tiles((g.h + bands - 1) / bands);
+  BandedConvolver(const Geometry& shape, Tag blocked, int bands) : g(shape), blocked_(blocked) {
+    const int out = (g.oh + bands - 1) / bands, in = (g.h + bands - 1) / bands;
     for (int first = 0; first < g.oh; first += out) {
       add(&by_output_, band_of_output(g, first, std::min(out, g.oh - first)));
     }
@@ -85,7 +75,6 @@ class BandedConvolver : public Convolver {
  private:
   using Parts = std::vector<std::pair<Band, std::shared_ptr<BandConvolver>>>;
 
-  static int whole_tiles(int rows) { return (rows + 3) / 4 * 4; }
   size_t src_offset(const Band& band) const { return size_t(band.src_first) * g.w; }
   size_t exact_offset(const Band& band) const {
     return size_t(band.src_first + band.exact_first) * g.w;
@@ -96,43 +85,33 @@ class BandedConvolver : public Convolver {
   void add(Parts* parts, const Band& band) {
     auto& part = by_shape_[band.shape()];
     if (!part) {
-      part = band_convolver(g, band, algorithm_, blocked_);
+      part = band_convolver(g, band, blocked_);
       part->check_backward();
     }
     parts->push_back({band, part});
   }
 
   const Geometry g;
-  const dnnl::algorithm algorithm_;
   const Tag blocked_;
   std::map<std::array<int, 6>, std::shared_ptr<BandConvolver>> by_shape_;
   Parts by_output_, by_input_;
 };
 
-std::unique_ptr<Convolver> whole_or_banded(const Geometry& g, dnnl::algorithm algorithm,
-                                           Tag blocked) {
+}  // namespace
+
+std::unique_ptr<Convolver> direct_convolver(const Geometry& g, Tag blocked) {
   const Band all{0, g.h, 0, g.oh, g.ph, g.ph, 0, g.h};
-  auto whole = band_convolver(g, all, algorithm, blocked);
+  auto whole = band_convolver(g, all, blocked);
   const int bands = int((whole->workspace_bytes() + kMaxWorkspaceBytes - 1) / kMaxWorkspaceBytes);
   // At other strides, or with padding wider than the kernel, a band needs other rows than those
   // computed above.
   const bool plain_kernel = g.sh == 1 && g.ph < (g.kh - 1) * g.dh + 1;
   if (bands == 1 || !plain_kernel || g.oh < 8 * bands) return whole;
   try {
-    return std::make_unique<BandedConvolver>(g, algorithm, blocked, bands);
+    return std::make_unique<BandedConvolver>(g, blocked, bands);
   } catch (const dnnl::error&) {
     return whole;
   }
-}
-
-}  // namespace
-
-std::unique_ptr<Convolver> winograd_convolver(const Geometry& shape) {
-  return whole_or_banded(shape, dnnl::algorithm::convolution_winograd, Tag::any);
-}
-
-std::unique_ptr<Convolver> direct_convolver(const Geometry& shape, Tag blocked) {
-  return whole_or_banded(shape, dnnl::algorithm::convolution_direct, blocked);
 }
 
 }  // namespace fcn

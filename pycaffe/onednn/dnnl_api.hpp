@@ -38,31 +38,31 @@ struct Window {
   Dims strides, dilates, before, after;
 };
 
-inline dnnl::convolution_forward::primitive_desc forward_desc(dnnl::algorithm algorithm,
-                                                              const ConvolutionDescs& d,
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
+inline dnnl::convolution_forward::primitive_desc forward_desc(const ConvolutionDescs& d,
                                                               const Window& w,
                                                               const dnnl::primitive_attr& attr) {
-  // With forward_inference, Winograd's weights would be stored transformed, four times as large.
   const auto kind = dnnl::prop_kind::forward_training;
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(), kind,      algorithm, d.src,    d.weights, d.bias,
+  return {cpu(), kind,      kDirect, d.src,    d.weights, d.bias,
           d.dst, w.strides, w.dilates, w.before, w.after,   attr};
 #else
   return {
-      {kind, algorithm, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after},
+      {kind, kDirect, d.src, d.weights, d.bias, d.dst, w.strides, w.dilates, w.before, w.after},
       attr,
       cpu()};
 #endif
 }
 
 inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
-    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w,
-    const dnnl::primitive_attr& attr, const dnnl::convolution_forward::primitive_desc& hint) {
+    const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
+    const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(),     algorithm, d.src,   d.weights, d.dst, w.strides,
+  return {cpu(),     kDirect, d.src,   d.weights, d.dst, w.strides,
           w.dilates, w.before,  w.after, hint,      attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
+  return {{kDirect, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
           attr,
           cpu(),
           hint};
@@ -70,13 +70,13 @@ inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
 }
 
 inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
-    dnnl::algorithm algorithm, const ConvolutionDescs& d, const Window& w,
-    const dnnl::primitive_attr& attr, const dnnl::convolution_forward::primitive_desc& hint) {
+    const ConvolutionDescs& d, const Window& w, const dnnl::primitive_attr& attr,
+    const dnnl::convolution_forward::primitive_desc& hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {cpu(),     algorithm, d.src,   d.weights, d.dst, w.strides,
+  return {cpu(),     kDirect, d.src,   d.weights, d.dst, w.strides,
           w.dilates, w.before,  w.after, hint,      attr};
 #else
-  return {{algorithm, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
+  return {{kDirect, d.src, d.weights, d.dst, w.strides, w.dilates, w.before, w.after},
           attr,
           cpu(),
           hint};

@@ -23,12 +23,6 @@ bool has_large_weights(const Geometry& g, const float*) {
   return g.weight_count() > 4 * (g.src_count() + g.dst_count());
 }
 
-// Where F(4×4, 3×3) is worth its transforms, as measured with two threads.
-bool suits_winograd(const Geometry& g, const float*) {
-  return g.kh == 3 && g.kw == 3 && g.sh == 1 && g.sw == 1 && g.dh == 1 && g.dw == 1 &&
-         g.group == 1 && g.c >= 32 && g.k >= 32 && g.oh >= 8 && g.ow >= 8;
-}
-
 bool is_any(const Geometry&, const float*) { return true; }
 
 template <Tag blocked>
@@ -40,9 +34,9 @@ std::unique_ptr<Convolver> blocked_convolver(const Geometry& g) {
 const Kernel kKernels[] = {
     {"diagonal", is_diagonal, diagonal_convolver},
     {"gemm-pointwise", is_pointwise, gemm_convolver},
+    {"winograd", suits_winograd, winograd_convolver},
     {"gemm-few-channels", has_few_channels, gemm_convolver},
     {"gemm-large-weights", has_large_weights, gemm_convolver},
-    {"onednn-winograd", suits_winograd, winograd_convolver},
     {"onednn-direct16", is_any, blocked_convolver<Tag::nChw16c>},
     {"onednn-direct8", is_any, blocked_convolver<Tag::nChw8c>},
     {"gemm", is_any, gemm_convolver},

@@ -18,6 +18,9 @@ class Convolver {
   virtual ~Convolver() = default;
   // Writes dst; `bias` has k floats, or is null.
   virtual void forward(const float* src, const float* weights, const float* bias, float* dst) = 0;
+  // Writes ReLU of that to dst and returns true, or does nothing and returns false where the kernel
+  // has no such code.
+  virtual bool forward_relu(const float*, const float*, const float*, float*) { return false; }
   // Writes dsrc, the gradient with respect to src.
   virtual void backward_data(const float* ddst, const float* weights, float* dsrc) = 0;
   // Adds the gradient with respect to the weights to dweights.

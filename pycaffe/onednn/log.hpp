@@ -1,5 +1,5 @@
 // With FCN_VERBOSE=1 in the environment, one line on stderr for each pass of each of our layers:
-//   fcn: conv1_1 Convolution forward onednn-winograd (jit_wino_4x3:avx512_core) 12.345 ms
+//   fcn: conv1_2 Convolution forward winograd (F(6x6,3x3) avx2) 12.345 ms
 #pragma once
 
 #include <caffe/proto/caffe.pb.h>

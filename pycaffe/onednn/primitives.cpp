@@ -1,7 +1,7 @@
-// Convolution by oneDNN: Winograd for 3×3 kernels, else direct, in blocked layouts. Blobs and
-// weights stay as Caffe lays them out. Each call reorders them into memory that all layers share:
-// for weights that costs one pass over them, about a hundredth of the convolution's own time, and
-// reordered weights can never be out of date.
+// Direct convolution by oneDNN, in blocked layouts. Blobs and weights stay as Caffe lays them out.
+// Each call reorders them into memory that all layers share: for weights that costs one pass over
+// them, about a hundredth of the convolution's own time, and reordered weights can never be out of
+// date.
 #include <array>
 #include <string>
 
@@ -89,9 +89,8 @@ void refuse_reference(const PrimitiveDesc& desc) {
 
 class PrimitiveConvolver : public BandConvolver {
  public:
-  PrimitiveConvolver(const Geometry& shape, const Band& band, dnnl::algorithm algorithm,
-                     Tag blocked)
-      : g(shape), algorithm_(algorithm), window_(shape, band.above, band.below) {
+  PrimitiveConvolver(const Geometry& shape, const Band& band, Tag blocked)
+      : g(shape), window_(shape, band.above, band.below) {
     attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const Dims src{g.n, g.c, band.src_rows, g.w}, dst{g.n, g.k, band.dst_rows, g.ow};
     const bool grouped = g.group > 1;
@@ -103,7 +102,7 @@ class PrimitiveConvolver : public BandConvolver {
     exact_first_ = band.exact_first;
     any_ = {float_desc(src, blocked), float_desc(weights, Tag::any), plain_.bias,
             float_desc(dst, blocked)};
-    forward_desc_ = forward_desc(algorithm_, any_, window_, attr_);
+    forward_desc_ = forward_desc(any_, window_, attr_);
     refuse_reference(forward_desc_);
   }
 
@@ -113,7 +112,7 @@ class PrimitiveConvolver : public BandConvolver {
   }
 
   void check_backward() const override {
-    refuse_reference(backward_data_desc(algorithm_, any_, window_, attr_, forward_desc_));
+    refuse_reference(backward_data_desc(any_, window_, attr_, forward_desc_));
     refuse_reference(Weights::described(*this));
   }
 
@@ -185,14 +184,14 @@ class PrimitiveConvolver : public BandConvolver {
                                                                bool bias) {
       auto descs = o.any_;
       if (!bias) descs.bias = Desc();
-      return forward_desc(o.algorithm_, descs, o.window_, o.attr_);
+      return forward_desc(descs, o.window_, o.attr_);
     }
     Reorder src, weights, dst;
   };
 
   struct Data : Stage {
     explicit Data(const PrimitiveConvolver& o)
-        : Data(o, backward_data_desc(o.algorithm_, o.any_, o.window_, o.attr_, o.forward_desc_)) {}
+        : Data(o, backward_data_desc(o.any_, o.window_, o.attr_, o.forward_desc_)) {}
     Data(const PrimitiveConvolver& o, const dnnl::convolution_backward_data::primitive_desc& desc)
         : Stage{dnnl::convolution_backward_data(desc), desc.scratchpad_desc(),
                 desc.impl_info_str()},
@@ -222,7 +221,7 @@ class PrimitiveConvolver : public BandConvolver {
         const PrimitiveConvolver& o) {
       auto descs = o.any_;
       descs.bias = Desc();
-      return backward_weights_desc(o.algorithm_, descs, o.window_, o.attr_, o.forward_desc_);
+      return backward_weights_desc(descs, o.window_, o.attr_, o.forward_desc_);
     }
     Reorder src, weights, dst;
   };
@@ -245,7 +244,6 @@ class PrimitiveConvolver : public BandConvolver {
   }
 
   const Geometry g;
-  const dnnl::algorithm algorithm_;
   const Window window_;
   dnnl::primitive_attr attr_;
   Dims exact_;
@@ -261,8 +259,8 @@ class PrimitiveConvolver : public BandConvolver {
 }  // namespace
 
 std::unique_ptr<BandConvolver> band_convolver(const Geometry& shape, const Band& band,
-                                              dnnl::algorithm algorithm, Tag blocked) {
-  return std::make_unique<PrimitiveConvolver>(shape, band, algorithm, blocked);
+                                              Tag blocked) {
+  return std::make_unique<PrimitiveConvolver>(shape, band, blocked);
 }
 
 }  // namespace fcn

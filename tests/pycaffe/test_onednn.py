@@ -27,6 +27,10 @@ CONVOLUTIONS = {
     'stride': ((1, 16, 23, 30), dict(num_output=20, kernel_size=5, stride=2, pad=1)),
     'first, stride': ((1, 3, 47, 52), dict(num_output=24, kernel_size=11, stride=4, pad=30)),
     'dilation': ((1, 16, 21, 24), dict(num_output=16, kernel_size=3, dilation=3, pad=3)),
+    'dilation of many channels': (
+        (1, 32, 26, 27),
+        dict(num_output=32, kernel_size=3, dilation=2, pad=2),
+    ),
     'not square': (
         (1, 16, 18, 25),
         dict(num_output=8, kernel_h=1, kernel_w=5, pad_h=0, pad_w=2, stride_h=2, stride_w=1),
@@ -182,7 +186,7 @@ def test_gradients_are_finite_differences(tmp_path, shape, kind, param):
 
 def test_bands_of_a_large_batch(tmp_path):
     """What would take too much workspace is computed in bands: their seams do not show."""
-    param = dict(convolution_param=dict(num_output=32, kernel_size=3, pad=1))
+    param = dict(convolution_param=dict(num_output=32, kernel_size=3, dilation=2, pad=2))
     ours, stock = (
         make_net(tmp_path, (24, 32, 203, 150), kind, **param)
         for kind in ('Convolution', 'StockConvolution')
@@ -195,10 +199,10 @@ def test_bands_of_a_large_batch(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('count, kernel, pad', [(24, 3, 0), (45, 3, 1), (24, 5, 2)])
+@pytest.mark.parametrize('count, kernel, pad', [(24, 3, 0), (45, 3, 2), (24, 5, 4)])
 def test_bands_of_other_kernels(tmp_path, count, kernel, pad):
     """Two or three bands, without padding or with padding on one side, against image by image."""
-    param = dict(convolution_param=dict(num_output=32, kernel_size=kernel, pad=pad))
+    param = dict(convolution_param=dict(num_output=32, kernel_size=kernel, pad=pad, dilation=2))
     batch = make_net(tmp_path, (count, 32, 203, 150), 'Convolution', **param)
     single = make_net(tmp_path, (1, 32, 203, 150), 'Convolution', **param)
     diff = fill(batch).standard_normal(batch.blobs['top'].data.shape, dtype=np.float32)

@@ -1,0 +1,3 @@
+#define FCN_KERNELS kAvx512
+#define FCN_NAME "avx512"
+#include "kernels.inc"

@@ -1,0 +1,3 @@
+#define FCN_KERNELS kBaseline
+#define FCN_NAME "baseline"
+#include "kernels.inc"
