@@ -26,7 +26,7 @@ bool is_fork_of_such = false;
 // Around the layers of a net: gives Python's lock away as long as none of them needs Python. It is
 // taken back before a layer that is written in Python and after the last one, not after each,
 // because to take it can mean to wait for a thread that computes in Python (5 ms).
-class LockCallback : public Net::Callback {
+class LockCallback : public BlindCallback {
  public:
   enum When { kBefore, kAfter };
 

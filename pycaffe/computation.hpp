@@ -13,6 +13,9 @@ namespace fcn {
 
 using Net = caffe::Net<float>;
 
+// A callback that neither reads nor writes blobs, nor calls what does.
+class BlindCallback : public Net::Callback {};
+
 // Lasts as long as nets compute for Python. It claims the nets for the calling thread, sets the
 // number of threads, and borrows a context. While layers compute that are not written in Python,
 // other Python threads run. It is made and destroyed with Python's lock held, which also guards

@@ -5,6 +5,7 @@
 
 #include <boost/python.hpp>
 #include <caffe/solver.hpp>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -40,6 +41,7 @@ void release_activations_of(Net& net, const boost::python::list& kept) {
 
 float forward(Net& net, int start, int end) {
   const Computation computation({&net});
+  const Fusion fusion(&net, start, end);
   return net.ForwardFromTo(start, end);
 }
 
@@ -59,13 +61,24 @@ std::vector<Net*> nets_of(Solver& solver) {
   return nets;
 }
 
+// A solver's passes are of all layers. It sets debug_info before some of them.
+std::vector<std::unique_ptr<Fusion>> fusions_of(Solver& solver) {
+  std::vector<std::unique_ptr<Fusion>> fusions;
+  if (solver.param().debug_info()) return fusions;
+  for (Net* net : nets_of(solver))
+    fusions.push_back(std::make_unique<Fusion>(net, 0, int(net->layers().size())));
+  return fusions;
+}
+
 void step(Solver& solver, int count) {
   const Computation computation(nets_of(solver));
+  const auto fusions = fusions_of(solver);
   solver.Step(count);
 }
 
 void solve(Solver& solver, const char* snapshot) {
   const Computation computation(nets_of(solver));
+  const auto fusions = fusions_of(solver);
   solver.Solve(snapshot);
 }
 

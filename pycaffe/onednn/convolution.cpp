@@ -4,6 +4,7 @@
 #include <caffe/layers/conv_layer.hpp>
 #include <caffe/layers/deconv_layer.hpp>
 
+#include "fusion.hpp"
 #include "kernels.hpp"
 #include "layers.hpp"
 #include "log.hpp"
@@ -151,7 +152,8 @@ class OnednnConvolutionBase : public Base {
   }
 };
 
-class OnednnConvolution : public OnednnConvolutionBase<caffe::ConvolutionLayer<float>> {
+class OnednnConvolution : public OnednnConvolutionBase<caffe::ConvolutionLayer<float>>,
+                          public ReluSource {
  public:
   using OnednnConvolutionBase::OnednnConvolutionBase;
 
@@ -166,7 +168,13 @@ class OnednnConvolution : public OnednnConvolutionBase<caffe::ConvolutionLayer<f
   Pass backward_data_pass() const override { return Pass::kBackwardData; }
 
   void forward(const ChosenKernel& kernel, const Blob& bottom, Blob* top) override {
-    kernel->forward(bottom.cpu_data(), weights(), bias(), top->mutable_cpu_data());
+    const float* src = bottom.cpu_data();
+    float* dst = top->mutable_cpu_data();
+    if (relu && kernel->forward_relu(src, weights(), bias(), dst)) {
+      relu->done = true;
+    } else {
+      kernel->forward(src, weights(), bias(), dst);
+    }
   }
   void weights_backward(const ChosenKernel& kernel, const Blob& bottom, const Blob& top) override {
     kernel->backward_weights(bottom.cpu_data(), top.cpu_diff(), weights_diff());

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "fusion.hpp"
 #include "layers.hpp"
 #include "log.hpp"
 #include "parallel.hpp"
@@ -16,13 +17,19 @@ namespace {
 
 using Blobs = std::vector<caffe::Blob<float>*>;
 
-class ReLU : public caffe::ReLULayer<float> {
+class ReLU : public caffe::ReLULayer<float>, public ReluTarget {
  public:
   using ReLULayer::ReLULayer;
+
+  bool is_plain() const override { return layer_param_.relu_param().negative_slope() == 0; }
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     const PassTimer timer(layer_param_);
+    if (done) {
+      done = false;
+      return timer.log("forward", "fused");
+    }
     const float* in = bottom[0]->cpu_data();
     float* out = top[0]->mutable_cpu_data();
     const std::ptrdiff_t count = bottom[0]->count();

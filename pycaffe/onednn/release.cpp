@@ -165,7 +165,7 @@ class BlobManager {
 };
 
 // Caffe calls `run` with a layer's number, and never deletes a callback.
-class Call : public Net::Callback {
+class Call : public BlindCallback {
  public:
   Call(std::shared_ptr<BlobManager> manager, void (BlobManager::*work)(int))
       : manager_(manager), work_(work) {}
