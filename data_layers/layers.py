@@ -14,6 +14,10 @@ Its `param_str` is a JSON object:
     mirror     exchange left and right in half of the examples (default: no)
     jitter     move examples by up to so many pixels, down and right (default 0)
     crop       take so many rows and columns of an example, from a drawn place (default: all)
+    share      [first, count, of]: of every `of` examples in their order, skipped ones included,
+               feed `count` from the first-th on; others feed the rest (default: all)
+    part       [index, count]: of the batches of a split's list, only every count-th, from the
+               index-th on, as if the others were not there (default: all)
 
 Tops are inputs, N×C×H×W float32 as data_layers.inputs makes them, and labels, N×1×H×W.
 """
@@ -38,6 +42,23 @@ def _is_list_of_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(top, str) for top in value)
 
 
+def _is_share(value: Any) -> bool:
+    return value is None or (
+        _are_numbers(value, 3) and value[1] > 0 and value[0] + value[1] <= value[2]
+    )
+
+
+def _is_part(value: Any) -> bool:
+    return value is None or (_are_numbers(value, 2) and value[0] < value[1])
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    fits = whole_number(0, default=0).fits
+    return isinstance(value, list) and len(value) == count and all(map(fits, value))
+
+
+SHARE = Option(_is_share, '[first, count, of], first + count at most of', default=None)
+
 OPTIONS = {
     'dataset': options.text(),
     'root': options.text(),
@@ -52,6 +73,8 @@ OPTIONS = {
     'mirror': flag(default=False),
     'jitter': whole_number(0, default=0, maximum=MAX_JITTER),
     'crop': whole_number(1, default=None, maximum=MAX_CROP),
+    'share': SHARE,
+    'part': Option(_is_part, '[index, count], index less than count', default=None),
 }
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -54,16 +54,22 @@ def batches(
     mirror: bool = False,
     jitter: int = 0,
     side: int | None = None,
+    share: Sequence[int] | None = None,
 ) -> Iterator[Arrays]:
     """Yield tuples of arrays, one for each top: `batch` examples stacked along a new first axis,
-    cropped to `side`×`side` unless that is None.
+    cropped to `side`×`side` unless that is None. With a `share` (first, count, of), only `count`
+    of every `of` examples are read, from the first-th on, as `position` counts them.
 
     What is drawn for an example depends on the seed, the epoch and the example alone, so that it is
     the same from whatever position. Raises DataError for an example that cannot be read, or that
     has another size than the others of its batch.
     """
     examples: list[list[np.ndarray]] = []
-    for epoch, index in order(len(dataset.names), seed, shuffle, position):
+    for number, (epoch, index) in enumerate(
+        order(len(dataset.names), seed, shuffle, position), position
+    ):
+        if share and not 0 <= number % share[2] - share[0] < share[1]:
+            continue
         name = dataset.names[index]
         rng = np.random.default_rng([seed, epoch, index])
         blobs = augment(dataset.example(name, rng), dataset.labels, rng, mirror, jitter)
@@ -82,6 +88,11 @@ def batches(
             # While the next example is read, no array of this one is kept here.
             del example, examples[:]
             yield stacked.pop()
+
+
+def part_of(names: Sequence[str], index: int, count: int, batch: int = 1) -> list[str]:
+    """Return the names in every `count`-th batch, from the `index`-th on."""
+    return [name for place, name in enumerate(names) if place // batch % count == index]
 
 
 def _stack(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -175,7 +186,9 @@ def _read(spec: Mapping[str, Any]) -> Iterator[Arrays]:
     assert kind is not None, spec['dataset']
     dataset = kind(spec['root'], spec['split'], spec['tops'])
     dataset.names = evenly_spread(dataset.names, spec['limit'])
-    keys = ('seed', 'shuffle', 'position', 'batch', 'mirror', 'jitter')
+    if part := spec.get('part'):
+        dataset.names = part_of(dataset.names, part[0], part[1], spec['batch'])
+    keys = ('seed', 'shuffle', 'position', 'batch', 'mirror', 'jitter', 'share')
     chosen = {key: spec[key] for key in keys if key in spec}
     return batches(dataset, **chosen, side=spec.get('crop'))
 

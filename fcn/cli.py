@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -15,18 +16,22 @@ from typing import Any, NoReturn, TextIO
 from tqdm import tqdm
 
 import fcn
+from fcn import mpi
 from fcn.errors import FCNError, FCNErrors
 from fcn.text import printable, shortened
 
 INT32 = 2**31 - 1  # the largest number in Caffe's solver files
 MAX_THREADS = 4096
+# Seconds until a process that is not the first tells a mistake: the first may tell the same.
+PATIENCE = 1
 OUT_OF_MEMORY = 'there is not enough memory; end other programs, or take smaller images'
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and exit with what it returns.
 
-    A mistake of the user's exits with 2 and one line, Ctrl-C and SIGTERM with 130.
+    A mistake of the user's exits with 2 and one line, Ctrl-C and SIGTERM with 130. Of processes
+    that MPI connects, one that fails alone ends all.
     """
     for stream in (sys.stdout, sys.stderr):  # What a terminal cannot show must not end us.
         if hasattr(stream, 'reconfigure'):
@@ -35,16 +40,34 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     _show_log()
     # As Ctrl-C: what is half-written is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    alone = False
     try:
         status = main()
     except KeyboardInterrupt:
-        status = 130
+        status, alone = 130, True
     except (FCNError, OSError, MemoryError) as error:
-        for line in error.lines if isinstance(error, FCNErrors) else [str(error)]:
-            message = shortened(printable(line or OUT_OF_MEMORY))
-            print(f'{program_name()}: {message}', file=sys.stderr)
-        status = 2
+        status, alone = 2, not getattr(error, 'agreed', False)
+        if alone and mpi.connected() and not _is_first():
+            time.sleep(PATIENCE)
+        if alone or _is_first():
+            _tell(error)
+    if alone and mpi.connected():
+        mpi.abort(status or 0)
     sys.exit(status)
+
+
+def _tell(error: Exception) -> None:
+    """Print a user's mistakes on stderr, a line each."""
+    rank, _ = mpi.launched()
+    where = f'rank {rank}: ' if rank and mpi.connected() else ''
+    for line in error.lines if isinstance(error, FCNErrors) else [str(error)]:
+        message = shortened(printable(line or OUT_OF_MEMORY))
+        print(f'{program_name()}: {where}{message}', file=sys.stderr)
+
+
+def _is_first() -> bool:
+    """Return whether this is the process that speaks, of those that a launcher started."""
+    return mpi.launched()[0] == 0
 
 
 def program_name() -> str:
@@ -109,6 +132,10 @@ class Parser(argparse.ArgumentParser):
                     'give one or leave it out'
                 )
         return super().parse_known_args(given, namespace)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if _is_first():  # Each of the processes that a launcher started would say the same.
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         message = shortened(printable(message))
@@ -280,7 +307,26 @@ def add_snapshot_option(parser: argparse.ArgumentParser, use: str) -> None:
 
 def bar(title: str, unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Return what wraps an iteration in a progress bar on stderr."""
-    return functools.partial(tqdm, desc=title, unit=unit, dynamic_ncols=True)
+    return functools.partial(
+        tqdm, desc=title, unit=unit, dynamic_ncols=True, disable=not _is_first()
+    )
+
+
+def part(text: str) -> mpi.Part:
+    """Return the part of a work that an argument I/N means."""
+    number, slash, count = text.partition('/')
+    if not slash or not (number.isdecimal() and count.isdecimal()):
+        raise argparse.ArgumentTypeError(f'{text[:40]} is not I/N, such as 2/4')
+    if not 1 <= int(number) <= int(count) <= INT32:
+        raise argparse.ArgumentTypeError(f'{text[:40]}: the parts are 1/{count[:12]} to N/N')
+    return mpi.Part(int(number) - 1, int(count))
+
+
+def add_part_option(parser: Any, use: str) -> None:
+    """Add --part to an argparse parser; `use` says what is done of it."""
+    parser.add_argument(
+        '--part', type=part, metavar='I/N', help=f'{use} part I of N alone, as in a job array'
+    )
 
 
 COMMANDS = {

@@ -45,6 +45,7 @@ __all__ = [
     'caffe',
     'choose_device',
     'net_of',
+    'own_gpu',
     'release_activations',
     'set_threads',
     'threads',
@@ -87,6 +88,30 @@ def choose_device(gpu: int | None = None) -> str:
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
     return f'gpu {gpu}'
+
+
+def own_gpu(gpu: int | None, rank: int, ranks: int) -> int | None:
+    """Return which GPU process `rank` of `ranks` on this machine takes, for `choose_device`.
+
+    `gpu` is what the user asked for. Each process takes a GPU of its own. Raises FCNError if there
+    are fewer GPUs than processes, and for one GPU that all were told to take.
+    """
+    count = _cuda.device_count() if _build.CUDA else 0
+    if ranks == 1 or not count or (gpu is not None and gpu < 0):
+        return gpu
+    if count == 1 and 'CUDA_VISIBLE_DEVICES' in os.environ:
+        return gpu  # The launcher has shown each process its own.
+    if gpu is not None:
+        raise FCNError(
+            f'--gpu {gpu}: {ranks} processes on this machine would share it; leave the option out, '
+            'and each takes one'
+        )
+    if ranks > count:
+        raise FCNError(
+            f'{ranks} processes on a machine of {count} GPUs: start one for each GPU, or give '
+            '--gpu -1 to compute on the CPU'
+        )
+    return rank
 
 
 def _no_gpu() -> str:

@@ -7,6 +7,9 @@ from typing import Any
 class FCNError(ValueError):
     """A mistake that the user can fix."""
 
+    # Whether all processes of a group raise it (fcn.mpi): then the first one alone tells the user.
+    agreed = False
+
 
 class FCNErrors(FCNError):
     """Several mistakes, one per line."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from fcn.data_layers.own.legends import Legend
 from fcn.data_layers.own.listing import key
 from fcn.data_layers.own.masks import Unknown, read_mask
 from fcn.data_layers.own.predicted import decide_both, masks_in, match
-from fcn.engine import choose_device
+from fcn.engine import choose_device, own_gpu
 from fcn.errors import DataError, RunError
 from fcn.inference import load_net
+from fcn.io import file_digest, list_digest
 from fcn.memory_estimate import check_memory
 from fcn.metrics import class_iou, confusion, format_metrics, metrics, or_none
+from fcn.mpi import ALONE, WHOLE, Part, world
 from fcn.nets import NetConfig, deploy_net, train_net
 from fcn.own import config_of, source_of
 from fcn.runs import weights_of_net
@@ -51,6 +53,8 @@ class Evaluation:
     label: str = 'label'
     drop_absent: bool = False
     others: Mapping[str, 'Evaluation'] = field(default_factory=dict)
+    # What was scored, where this is a part of it (fcn.parts).
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -111,15 +115,19 @@ def evaluate(
     gpu: int | None = None,
     runs: str | Path = 'runs',
     progress: Progress = iter,
+    part: Part | None = None,
 ) -> Evaluation:
     """Score a net on a split of a data set.
 
     `net`, `weights` and `snapshot` are those of `fcn.load`. `data` is the folder of the images and
     `split` the list of them, by default the data set's own; `images` scores so many of them, evenly
     spread. If the largest does not fit in memory, all go by tiles. Labels are written to the folder
-    `out`, if it is given. `progress` wraps the iteration.
-    Raises FCNError, or DataError for images or labels that cannot be used.
+    `out`, if it is given. `progress` wraps the iteration. With a `part` only that part of the
+    images is scored; without one, processes that MPI connects share the images out, and each
+    returns the whole. Raises FCNError, or DataError for images or labels that cannot be used.
     """
+    group = ALONE if part else world()
+    share = part or group.part
     name, caffemodel = weights_of_net(net, weights, runs, snapshot)
     config = config_of(name, caffemodel)
     source = scored_source(name, config, data, split, images)
@@ -127,8 +135,19 @@ def evaluate(
     dataset = source.open()
     if out is not None:
         _check_out(out, dataset, names)
-    tiles = check_memory(name, config, source, device=choose_device(gpu))
-    kept = iter(names)
+    about: dict[str, Any] = {}
+    if part:
+        about = {
+            'net': name,
+            'weights': file_digest(caffemodel),
+            'list': list_digest(names),
+            'total': len(names),
+        }
+    device = choose_device(own_gpu(gpu, group.node_rank, group.node_size))
+    tiles = check_memory(name, config, source, device=device, sharing=group.node_size)
+    tiles = min(filter(None, group.gather(tiles)), default=None)  # by all alike
+    mine = share.of(names)
+    kept = iter(mine)
 
     def keep(predicted: dict[str, np.ndarray]) -> None:
         assert out is not None
@@ -141,18 +160,29 @@ def evaluate(
             save_label(labels[0], file, colours)
 
     each = keep if out else None
+    matrices = {
+        label: np.zeros((len(classes), len(classes)), np.int64)
+        for label, classes in config.classes.items()
+    }
+    if share.total > 1:
+        source = source._replace(options=(*source.options, ('part', share)))
     if tiles:
         log.info('%s', tiles.why)
+    if not mine:  # There are more parts than images.
+        pass
+    elif tiles:
         deployed = load_net(deploy_net(config), str(caffemodel))
         with closing(TiledEvaluation(deployed, config, source, tiles.side)) as tiled:
-            matrices, _ = tiled.evaluate(len(names), progress, each)
+            matrices, _ = tiled.evaluate(len(mine), progress, each)
     else:
         scored = load_net(train_net(config, source), str(caffemodel))
         try:
-            matrices, _ = inference.evaluate(scored, len(names), progress, each)
+            matrices, _ = inference.evaluate(scored, len(mine), progress, each)
         finally:
             inference.close_layers(scored)
-    return evaluation_of(matrices, config.classes, len(names), config.dataset.drop_absent)
+    count = len(mine) if part else len(names)
+    matrices, custom = group.sum(matrices), config.dataset.drop_absent
+    return replace(evaluation_of(matrices, config.classes, count, custom), about=about)
 
 
 def evaluation_of(
@@ -217,6 +247,7 @@ def score_folders(
     foreground: int | None = None,
     unknown: Unknown = 'refuse',
     suffixes: tuple[str, str] = ('', ''),
+    part: Part | None = None,
 ) -> Evaluation:
     """Score the label images below one folder against those of the same names below another.
 
@@ -224,8 +255,8 @@ def score_folders(
     in its own way, as values or as colours, with `foreground` and `unknown` of
     data_layers.own.coding.Wishes. Names may differ as data_layers.own.predicted.match has it, and
     those of predictions and of truths end with `suffixes`. `files` are those of the folder `truths`
-    to score, by default all. Raises DataError for a label that is missing, of another size, of
-    values that are no class, or that cannot be told.
+    to score, by default all; `part` is that of `evaluate`. Raises DataError for a label that is
+    missing, of another size, of values that are no class, or that cannot be told.
     """
     legend = classes if isinstance(classes, Legend) else Legend(tuple(classes))
     predicted = masks_in(predictions, 'pred', suffixes[0])
@@ -246,7 +277,9 @@ def score_folders(
             log.info('%s: %s', side, note)
     names = as_true.names
     matrix = np.zeros((len(names), len(names)), np.int64)
-    for pair in progress(matched.pairs):
+    group = ALONE if part else world()
+    mine = (part or group.part).of(matched.pairs)
+    for pair in progress(mine):
         truth = read_mask(pair.truth, as_true.coding)
         prediction = read_mask(pair.prediction, as_predicted.coding)
         if count := int((prediction[truth != VOID] == VOID).sum()):
@@ -255,6 +288,11 @@ def score_folders(
                 'pixel needs a class'
             )
         matrix += confusion(truth, prediction, len(names))
+    if part:
+        listed = [pair.truth.relative_to(truths) for pair in matched.pairs]
+        about = {'list': list_digest(listed), 'total': len(listed)}
+        return Evaluation(names, matrix, len(mine), about=about)
+    matrix = group.sum({'': matrix})['']
     held = matrix.sum(0) + matrix.sum(1)
     if (held > 0).sum() == 1:
         log.warning(
@@ -273,11 +311,12 @@ def write_labels(
     year: int,
     progress: Progress = iter,
     side: int | None = None,
+    part: Part = WHOLE,
 ) -> Path:
     """Write the labels of a net for the images of `source` as PASCAL's server takes them.
 
     They go into results/VOC{year}/Segmentation/comp6_{split}_cls under `root`, which is returned.
-    Images are segmented by tiles of at most side×side, or whole.
+    Images are segmented by tiles of at most side×side, or whole; only those of `part`.
     """
     dataset = source.open()
     folder = root / 'results' / f'VOC{year}' / 'Segmentation' / f'comp6_{source.split}_cls'
@@ -286,7 +325,7 @@ def write_labels(
     (top,), (label,) = config.input_blobs, config.classes
     names = evenly_spread(dataset.names, dict(source.options).get('limit'))
     compute, tiling = partial(inference.segment, net, config), Tiling.of(config)
-    for name in progress(names):
+    for name in progress(part.of(names)):
         images = {top: dataset.image(name)}
         labels = by_tiles(compute, tiling, images, side) if side else compute(images)
         save_label(labels[label], folder / f'{name}.png')

@@ -2,9 +2,11 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fcn.errors import FCNError
 
@@ -124,3 +126,15 @@ def lock_folder(
         finally:
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def list_digest(names: Iterable[Any]) -> str:
+    """Return the sha256 of a list of names, to tell one from another."""
+    text = '\n'.join(map(str, names))
+    return hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()

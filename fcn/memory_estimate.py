@@ -170,17 +170,20 @@ def check_memory(
     device: str = 'cpu',
     free: float | None = None,
     truth: bool = True,
+    sharing: int = 1,
 ) -> Tiles | None:
     """Return the tiles to score the images of `scored` by; None if all fit in memory whole.
 
     With `learned`, the net is trained on that besides. Without `truth`, the images are segmented
     only. Only headers of images are read; one that is missing or no image is named here, too.
-    `free` is what there is, in bytes. Raises DataError if training does not fit, or scoring by the
-    smallest tiles.
+    `free` is what there is, in bytes, of which each of `sharing` processes takes as much. Raises
+    DataError if training does not fit, or scoring by the smallest tiles.
     """
     if config.is_classifier:  # Its images have one size, which its data layer compares.
         return None
     free = free_memory(device) if free is None else free
+    if device == 'cpu':
+        free /= sharing
     estimate = MemoryEstimate(net_of(train_net_with_inputs(config, _SIDES[0])), device)
     besides, more = Use(estimate.weights), ''
     if learned is not None:

@@ -5,6 +5,8 @@
     python infer.py DIR --recursive --json summary.json
     python infer.py photo.jpg --probabilities person       a grey PNG of one class, or npy of all
     python infer.py DIR --net nyud-fcn32s-color-hha --hha DIR
+    python infer.py DIR --part 2/4                         a part of the images, in a job array
+    mpiexec -n 4 python infer.py DIR                       four processes share the images out
 
 For each image two pictures: NAME.png, the labels in the classes' colours, and NAME_overlay.jpg, the
 labels over the image with a legend. A net with two kinds of labels draws NAME_geo.png and
@@ -16,6 +18,7 @@ import glob
 import json
 import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -25,10 +28,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from fcn.cli import Parser, add_net_options, add_snapshot_option, add_white_option, bar, integer
+from fcn.cli import (
+    Parser,
+    add_net_options,
+    add_part_option,
+    add_snapshot_option,
+    add_white_option,
+    bar,
+    integer,
+)
 from fcn.data_layers.images import ENDINGS
+from fcn.engine import own_gpu
 from fcn.errors import DataError, FCNError, FCNErrors, RunError
 from fcn.io import replacing, write_text
+from fcn.mpi import ALONE, split_threads, world
 from fcn.nets import NetConfig
 from fcn.segmenter import Segmentation, Segmenter, load
 from fcn.text import few, printable
@@ -95,6 +108,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action='store_false',
         help='compute anew for each image what the padding determines, not once for each size',
     )
+    add_part_option(parser, 'segment')
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     add_snapshot_option(parser, 'to segment with')
     add_white_option(parser)
@@ -264,12 +278,13 @@ def write(job: Job, result: Segmentation, probabilities: str | None) -> dict[str
 def main(arguments: list[str] | None = None) -> None:
     began = time.monotonic()
     args = parse(arguments)
+    group = ALONE if args.part else world()
     segmenter = load(
         args.net,
         args.weights,
         snapshot=args.snapshot,
-        gpu=args.gpu,
-        threads=args.threads,
+        gpu=own_gpu(args.gpu, group.node_rank, group.node_size),
+        threads=args.threads or split_threads(group),
         white=args.white,
         frame_cache=args.frame_cache,
         runs=args.runs,
@@ -283,7 +298,7 @@ def main(arguments: list[str] | None = None) -> None:
     make_folder(args.out, '--out')
     entries: list[dict[str, Any]] = []
     bad: list[FCNError] = []
-    for job in bar('infer', 'image')(jobs):
+    for job in bar('infer', 'image')((args.part or group.part).of(jobs)):
         start = time.monotonic()
         first, *more = job.files.items()
         try:
@@ -293,17 +308,27 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         entry = write(job, result, args.probabilities)
         entries.append(entry | {'seconds': round(time.monotonic() - start, 3)})
+    parts = group.gather((entries, [str(error) for error in bad]))
+    places = {str(job.file): place for place, job in enumerate(jobs)}
+    entries = [entry for entries, _ in parts for entry in entries]
+    entries.sort(key=lambda entry: places[entry['file']])
+    refused = [message for _, messages in parts for message in messages]
+    if not group.first:
+        sys.exit(2 if refused else 0)
     if args.json:
         summary = {
             'net': segmenter.name,
             'weights': str(segmenter.weights),
             'device': segmenter.device,
+            **({'part': str(args.part)} if args.part else {}),
             'classes': segmenter.classes,
             'images': entries,
-            'refused': [str(error) for error in bad],
+            'refused': refused,
             'seconds': round(time.monotonic() - began, 3),
         }
         write_text(args.json, json.dumps(summary, indent=1, ensure_ascii=False) + '\n')
     print(f'{len(entries)} images in {printable(args.out)}')
-    if bad:
-        raise FCNErrors(bad)
+    if refused:
+        all_bad = FCNErrors(refused)
+        all_bad.agreed = True
+        raise all_bad

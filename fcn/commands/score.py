@@ -6,6 +6,9 @@
     python score.py --pred DIR --truth DIR              label images made elsewhere, without a net
     python score.py --pred DIR --truth DIR --legend FILE    of classes and colours of their own
     python score.py --submit DIR --data DIR --split test    files for PASCAL's server
+    python score.py NET … --part 2/4 --out DIR          a part of the images, in a job array
+    python score.py --merge DIR                         adds the parts in DIR
+    mpiexec -n 4 python score.py NET …                  four processes share the images out
 
 Where the largest image does not fit in memory, all go by tiles: a line says so. With --out DIR the
 confusion matrix, the metrics and the predicted labels are kept. Each data set is
@@ -21,6 +24,7 @@ from fcn.cli import (
     Parser,
     add_class_options,
     add_net_options,
+    add_part_option,
     add_snapshot_option,
     bar,
     integer,
@@ -30,12 +34,14 @@ from fcn.data_layers.own.describe import classes_of
 from fcn.data_layers.own.legends import Legend, read_legend
 from fcn.data_layers.own.manifest import NAME, read_manifest
 from fcn.data_layers.own.predicted import SIDES
-from fcn.engine import choose_device, set_threads
+from fcn.engine import choose_device, own_gpu, set_threads
 from fcn.errors import DataError, RunError
 from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, write_labels
 from fcn.io import write_text
 from fcn.memory_estimate import check_memory
+from fcn.mpi import ALONE, split_threads, world
 from fcn.nets import find
+from fcn.parts import merge, write_part
 from fcn.runs import resolve, weights_of_net
 from fcn.text import few, printable
 
@@ -69,6 +75,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar='YEAR',
         help='the challenge to submit to (default: 2012)',
     )
+    add_part_option(parser, 'score')
+    add(
+        '--merge',
+        type=Path,
+        nargs='+',
+        metavar='PART',
+        help='add parts of one scoring, files or their folder, instead',
+    )
     add_net_options(parser, weights='caffemodel or run folder (default: runs/NET, or as published)')
     add_snapshot_option(parser, 'to score')
     group = parser.add_argument_group('labels predicted elsewhere')
@@ -84,6 +98,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = ['classes', 'legend', 'foreground', 'pred_suffix', 'truth_suffix']
     if not args.pred and (given := [name for name in options if getattr(args, name)]):
         parser.error(f'--{given[0].replace("_", "-")} goes with --pred and --truth')
+    if args.part and not (args.out or args.submit):
+        parser.error(f'--part {args.part}: give --out DIR, where the part is written')
+    if args.merge and (args.part or args.pred or args.submit):
+        parser.error('--merge adds parts, and goes without --part, --pred and --submit')
     if args.submit and (args.pred or args.out or args.images):
         parser.error(
             '--submit writes every label of a split, and goes without --pred, --out and --images'
@@ -98,7 +116,9 @@ def submit(args: argparse.Namespace) -> Path:
     if config.data != 'voc':
         raise RunError(f"{name} knows the classes of {config.data}; PASCAL's server takes VOC's")
     source = scored_source(name, config, args.data, args.split, None)
-    tiles = check_memory(name, config, source, device=choose_device(args.gpu), truth=False)
+    group = ALONE if args.part else world()
+    device = choose_device(own_gpu(args.gpu, group.node_rank, group.node_size))
+    tiles = check_memory(name, config, source, device=device, truth=False, sharing=group.node_size)
     if tiles:
         log.info('%s', tiles.why)
     _, weights = weights_of_net(args.net, args.weights, args.runs, args.snapshot)
@@ -110,6 +130,7 @@ def submit(args: argparse.Namespace) -> Path:
         args.year,
         bar('submit', 'image'),
         tiles.side if tiles else None,
+        args.part or group.part,
     )
 
 
@@ -142,6 +163,8 @@ def classes(args: argparse.Namespace) -> Legend:
 
 def score(args: argparse.Namespace) -> Evaluation:
     """Score what the arguments name."""
+    if args.merge:
+        return merge(args.merge)
     if args.pred:
         return score_folders(
             args.pred,
@@ -151,6 +174,7 @@ def score(args: argparse.Namespace) -> Evaluation:
             foreground=args.foreground,
             unknown=args.unknown,
             suffixes=(args.pred_suffix, args.truth_suffix),
+            part=args.part,
         )
     return evaluate(
         args.net,
@@ -163,6 +187,7 @@ def score(args: argparse.Namespace) -> Evaluation:
         gpu=args.gpu,
         runs=args.runs,
         progress=bar(Path(args.net).name, 'image'),
+        part=args.part,
     )
 
 
@@ -176,14 +201,23 @@ def report(evaluation: Evaluation) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
-    if args.threads:
-        set_threads(args.threads)
+    group = ALONE if args.part or args.merge else world()
+    if threads := args.threads or split_threads(group):
+        set_threads(threads)
     if args.submit:
-        print(printable(submit(args)))
+        folder = submit(args)
+        group.gather(None)  # All have written theirs.
+        if group.first:
+            print(printable(folder))
         return
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
     evaluation = score(args)
+    if args.part:
+        print(printable(write_part(args.out, args.part, evaluation)))
+        return
+    if not group.first:
+        return
     if args.out:
         text = json.dumps(evaluation.record(), indent=2)
         write_text(args.out / 'metrics.json', text + '\n')
