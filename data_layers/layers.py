@@ -31,7 +31,7 @@ from fcn.errors import DataError
 
 from . import options
 from .augment import MAX_CROP, MAX_JITTER
-from .options import Option, flag, whole_number
+from .options import Option, are_numbers, flag, whole_number
 from .prefetch import Prefetcher
 from .registry import dataset_class
 
@@ -42,22 +42,9 @@ def _is_list_of_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(top, str) for top in value)
 
 
-def _is_share(value: Any) -> bool:
-    return value is None or (
-        _are_numbers(value, 3) and value[1] > 0 and value[0] + value[1] <= value[2]
-    )
-
-
 def _is_part(value: Any) -> bool:
-    return value is None or (_are_numbers(value, 2) and value[0] < value[1])
+    return value is None or (are_numbers(value, 2) and value[0] < value[1])
 
-
-def _are_numbers(value: Any, count: int) -> bool:
-    fits = whole_number(0, default=0).fits
-    return isinstance(value, list) and len(value) == count and all(map(fits, value))
-
-
-SHARE = Option(_is_share, '[first, count, of], first + count at most of', default=None)
 
 OPTIONS = {
     'dataset': options.text(),
@@ -73,7 +60,7 @@ OPTIONS = {
     'mirror': flag(default=False),
     'jitter': whole_number(0, default=0, maximum=MAX_JITTER),
     'crop': whole_number(1, default=None, maximum=MAX_CROP),
-    'share': SHARE,
+    'share': options.share(),
     'part': Option(_is_part, '[index, count], index less than count', default=None),
 }
 

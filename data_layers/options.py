@@ -34,6 +34,23 @@ def whole_number(minimum: int, default: int | None, maximum: int = INT64) -> Opt
     return Option(fits, f'a whole number from {minimum} to {maximum}', default)
 
 
+def are_numbers(value: Any, count: int) -> bool:
+    """Return whether a value is a list of so many whole numbers from 0 on."""
+    fits = whole_number(0, default=0).fits
+    return isinstance(value, list) and len(value) == count and all(map(fits, value))
+
+
+def share() -> Option:
+    """Return an option that says which `count` of every `of` things are meant, or null for all."""
+
+    def fits(value: Any) -> bool:
+        if value is None:
+            return True
+        return are_numbers(value, 3) and value[1] > 0 and value[0] + value[1] <= value[2]
+
+    return Option(fits, '[first, count, of], with first + count at most of', None)
+
+
 def flag(default: bool) -> Option:
     """Return an option that is true or false."""
     return Option(lambda value: isinstance(value, bool), 'true or false', default)

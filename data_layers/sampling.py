@@ -14,6 +14,9 @@ a cell is kept or ignored in all of them. Its `param_str` is a JSON object:
     shift      pixels of the first cell that lie before the image's first pixel (default 0)
     seed       of what is drawn (default 1337)
     position   forward passes to skip at first, to go on where a run stopped (default 0)
+    passes     [first, count, of]: these are `count` of every `of` passes, from the first-th on;
+               others make the rest (default: all)
+    examples   [first, count, of]: these are `count` of a pass's `of` examples (default: all)
 """
 
 from typing import Any
@@ -25,7 +28,7 @@ from fcn.errors import DataError
 
 from . import options
 from .images import VOID
-from .options import Option, whole_number
+from .options import Option, share, whole_number
 
 
 def _is_probability(value: Any) -> bool:
@@ -38,6 +41,8 @@ OPTIONS = {
     'shift': whole_number(0, default=0),
     'seed': whole_number(0, default=1337),
     'position': whole_number(0, default=0),
+    'passes': share(),
+    'examples': share(),
 }
 
 
@@ -54,7 +59,7 @@ class SamplingLayer(caffe.Layer):
                 f'the sampling layer has {len(bottom)} bottoms and {len(top)} tops; '
                 'give it a top for each label'
             )
-        self._pass = self._spec['position']
+        self._made = 0
 
     def reshape(self, bottom: Any, top: Any) -> None:
         for index in range(len(bottom)):
@@ -67,12 +72,20 @@ class SamplingLayer(caffe.Layer):
 
     def forward(self, bottom: Any, top: Any) -> None:
         spec = self._spec
+        number, *sides = bottom[0].data.shape
+        first, count, of = spec['examples'] or (0, number, number)
         ignored = ignored_cells(
-            bottom[0].data.shape, spec['p'], spec['seed'], self._pass, spec['stride'], spec['shift']
-        )
-        self._pass += 1
+            (of, *sides), spec['p'], spec['seed'], self._number(), spec['stride'], spec['shift']
+        )[first : first + count]
+        self._made += 1
         for index in range(len(bottom)):
             top[index].data[...] = np.where(ignored, np.float32(VOID), bottom[index].data)
+
+    def _number(self) -> int:
+        """Return the number of this pass, among those of all who share them."""
+        first, count, of = self._spec['passes'] or (0, 1, 1)
+        turn, place = divmod(self._made, count)
+        return self._spec['position'] + turn * of + first + place
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Do nothing: labels have no gradient."""

@@ -143,8 +143,8 @@ def evaluate(
     count: int,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     each: Callable[[dict[str, np.ndarray]], None] | None = None,
-) -> tuple[dict[str, np.ndarray], float]:
-    """Return {label: confusion matrix} over `count` forward passes, and their mean loss.
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Return {label: confusion matrix} over `count` forward passes, and their losses.
 
     `net` is a net whose losses compare scores with labels. `progress` wraps the iteration, and
     `each` is called with {label: predicted classes}, N×H×W uint8.
@@ -169,17 +169,17 @@ def count_up(
     count: int,
     progress: Callable[[Iterable[int]], Iterable[int]],
     each: Callable[[dict[str, np.ndarray]], None] | None,
-) -> tuple[dict[str, np.ndarray], float]:
+) -> tuple[dict[str, np.ndarray], list[float]]:
     """Return what `evaluate` does, of `count` calls of `score`."""
     matrices: dict[str, np.ndarray] = {}
-    loss = 0.0
+    losses = []
     for _ in progress(range(count)):
         scored = score()
         for label, predicted in scored.predicted.items():
             matrix = confusion(scored.truth[label], predicted, scored.classes[label])
             matrices[label] = matrices.get(label, 0) + matrix
-        loss += scored.loss
+        losses.append(scored.loss)
         if each:
             each(scored.predicted)
         del scored  # before the next one is computed
-    return matrices, loss / count
+    return matrices, losses

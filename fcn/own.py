@@ -180,6 +180,10 @@ class Plan:
         """The folder of the set's runs."""
         return self.file.parent
 
+    def copied_to(self, folder: Path) -> 'Plan':
+        """Return the same plan with its manifest in another folder."""
+        return replace(self, file=folder / NAME)
+
     def options(self, net: str, options: Options) -> Options:
         """Return the options of a net's training with what the set decides: classes, sources, and
         the recipe's length and rate, unless they are given. Writes the manifest."""

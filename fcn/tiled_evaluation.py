@@ -36,9 +36,9 @@ class TiledEvaluation:
         count: int,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         each: Callable[[dict[str, np.ndarray]], None] | None = None,
-    ) -> tuple[dict[str, np.ndarray], float]:
+    ) -> tuple[dict[str, np.ndarray], list[float]]:
         """Return what `inference.evaluate` does of whole images: the same confusion, but where two
-        classes' scores are equal but for rounding, and the same loss but for rounding."""
+        classes' scores are equal but for rounding, and the same losses but for rounding."""
         return count_up(self._score, count, progress, each)
 
     def _score(self) -> Scored:

@@ -1,6 +1,7 @@
 """Trains a net from Python: the same as the command `solve`."""
 
 import inspect
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any, Literal
 
 from fcn.data_layers.augment import MAX_CROP, MAX_JITTER, MIN_CROP
 from fcn.data_layers.own.describe import Asked
-from fcn.engine import choose_device
+from fcn.engine import choose_device, own_gpu
 from fcn.errors import FCNError
 from fcn.metrics import format_results
+from fcn.mpi import world
 from fcn.own import choose_net, is_own, plan
 from fcn.segmenter import Segmenter, load
-from fcn.solvers import Options, Progress, plan_stages, sources, unused_folder
+from fcn.solvers import Options, Progress, Stage, plan_stages, sources, unused_folder
 from fcn.solvers.log import Log
 
 LARGEST = 2**31 - 1  # number in Caffe's solver files
@@ -98,6 +100,9 @@ def train(
     net of None is chosen, and the run's folder is runs/DATA/NET. `classes` are their number, their
     names, or a file of names, and the options after it are those of `fcn check --help`.
 
+    Processes that MPI connects train together (docs/cluster.md): all call this with the same
+    arguments, and each returns the same.
+
     Ctrl-C takes a snapshot and returns, if this is the main thread. `progress` hears about every
     iteration; fcn.progress.TrainingBar shows a bar. Raises FCNError, RunError, DataError,
     WeightsError, or DivergedError if the loss is no longer finite.
@@ -118,7 +123,8 @@ def train(
     ):
         if value is not None and not minimum <= value <= maximum:
             raise FCNError(f'{name}={value}: is not from {minimum:g} to {maximum:g}')
-    device = choose_device(gpu)
+    group = world()
+    device = choose_device(own_gpu(gpu, group.node_rank, group.node_size))
     asked = Asked(
         classes if classes is None or isinstance(classes, str) else _classes(classes),
         None if legend is None else Path(legend),
@@ -134,8 +140,11 @@ def train(
     if data is not None and is_own(data, net, asked):
         if train_data or train_split or val_split:
             raise FCNError('train_data, train_split and val_split are for the sets of the paper')
-        own = plan(data, runs, asked)
+        own = group.from_first(lambda: plan(data, runs, asked))
         net, runs = net or choose_net(given, device).net, own.runs
+        if not group.first:  # which alone writes there
+            scratch = tempfile.TemporaryDirectory(prefix='fcn-')
+            own = own.copied_to(Path(scratch.name))
     if net is None:
         raise FCNError('net=None: name a net of fcn.NETS')
     train, val = None, None
@@ -161,18 +170,25 @@ def train(
         sampling=sample,
         balance=balance,
         new_run=lambda: _new_run(arguments),
+        group=group,
     )
     if own:
         options = own.options(net, options)
     (stage,) = plan_stages([net], runs, lambda _: options, given, from_run, snapshot)
     if not stage.done:
         stage.train(progress or Progress())
+    done = stage.done
+    return group.from_first(lambda: _result(net, stage, done))
+
+
+def _result(net: str, stage: Stage, done: bool) -> TrainingResult:
+    """Return what a stage has come to, from its run folder."""
     run = stage.run
     manifest = run.snapshots.newest('caffemodel')
     validation = dict((manifest or {}).get('validation') or {})
     first = next(iter(validation), '')
     metrics = validation.pop(first, {})
-    return TrainingResult(net, run.folder, run.iteration, metrics, validation, not stage.done)
+    return TrainingResult(net, run.folder, run.iteration, metrics, validation, not done)
 
 
 def _classes(classes: int | Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from fcn.solvers.recipes import RECIPES, Recipe, solver_prototxt
 from fcn.solvers.run import Run
 from fcn.solvers.snapshots import BEST, NEWEST, Choice
 from fcn.solvers.stages import Stage, plan_stages, sources, unused_folder
-from fcn.solvers.train import Trainer
+from fcn.solvers.train import SILENT, Trainer
 from fcn.solvers.validation import Results
 from fcn.solvers.weights import published, starting_weights, weights_for, weights_of
 
@@ -18,6 +18,7 @@ __all__ = [
     'BEST',
     'NEWEST',
     'RECIPES',
+    'SILENT',
     'Choice',
     'Options',
     'Progress',

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fcn.data_layers import OwnConfig, Source
+from fcn.mpi import ALONE, Group
 
 
 @dataclass
@@ -41,3 +42,5 @@ class Options:
     own: OwnConfig | None = None
     # Returns the command that starts a new run from this one with these options, for messages.
     new_run: Callable[[], str] | None = None
+    # The processes that train together.
+    group: Group = ALONE

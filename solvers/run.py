@@ -237,7 +237,7 @@ class Run:
         assert manifest is not None
         iteration = manifest['iteration']
         weights, state = (self.snapshots.file(iteration, kind) for kind in (WEIGHTS, STATE))
-        learned = {name: [blob.shape for blob in blobs] for name, blobs in read_weights(weights)}
+        learned = self.learned(iteration)
         learning = {
             name: [tuple(blob.shape) for blob in blobs] for name, blobs in solver.net.params.items()
         }
@@ -251,6 +251,11 @@ class Run:
         counts = {name: len(shapes) for name, shapes in learned.items()}
         solver_state.restore(solver, weights, state, counts)
         return manifest
+
+    def learned(self, iteration: int) -> dict[str, list[tuple[int, ...]]]:
+        """Return the shapes of the weights in the snapshot of an iteration, by layer."""
+        weights = self.snapshots.file(iteration, WEIGHTS)
+        return {name: [blob.shape for blob in blobs] for name, blobs in read_weights(weights)}
 
 
 def _differing(old: Any, new: Any) -> tuple[str, str]:

@@ -50,12 +50,13 @@ class Stage:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to train. Raises RunError if the settings differ."""
-        return self.trainer.done
+        """Whether there is nothing left to train. Raises RunError if the settings differ. Of
+        several processes, all ask together."""
+        return self.trainer.group.from_first(lambda: self.trainer.done)
 
     def starting_weights(self) -> Weights:
         """Return what the net starts from; nothing if it is resumed."""
-        if self.run.iteration:
+        if self.run.iteration or not self.trainer.group.first:
             return []
         if self._sources is None:  # Once: finding them verifies a gigabyte.
             self._sources = self._parents_weights()
@@ -79,8 +80,8 @@ class Stage:
         return starting_weights(self.name, self._runs, trained_before, self._snapshot, drawn)
 
     def describe(self) -> str:
-        """Return in one line what is to be done."""
-        if self.done:
+        """Return in one line what is to be done. Of several processes, rank 0 alone knows."""
+        if self.trainer.done:
             return f'{self.name}: done, {self.run.iteration} iterations in {self.run.folder}'
         if self.run.iteration:
             unread = f', without reading {" and ".join(self._unread)}' if self._unread else ''
@@ -114,17 +115,38 @@ def plan_stages(
     reads them, or from those of the run folder `from_run`. `snapshot` is the one to take of the
     runs that the nets start from, by default the best; that of an iteration is the first net's. All
     is checked that can be: a mistake in the last net is found before the first has trained for
-    days. Raises FCNError, RunError or DataError.
+    days. Raises FCNError, RunError or DataError. Of several processes, all plan together, and
+    rank 0 alone looks at run folders.
     """
-    runs = Path(runs)
+    group = options_for(names[0]).group
+    return group.together(
+        lambda: _plan(names, Path(runs), options_for, weights, from_run, snapshot)
+    )
+
+
+def _plan(
+    names: Sequence[str],
+    runs: Path,
+    options_for: Callable[[str], Options],
+    weights: Sequence[str],
+    from_run: str | Path | None,
+    snapshot: Choice | None,
+) -> list[Stage]:
+    """Return what `plan_stages` does, for this process."""
     if weights and from_run is not None:
         raise RunError(f'--weights and --from {from_run} exclude each other; give one of them')
     options = {'--weights': weights, '--from': from_run, '--snapshot': snapshot}
     unread = [option for option, value in options.items() if value]
-    given = parse_weights(weights, names[0], snapshot) if weights else None
+    given: Weights | None = None
     stages: list[Stage] = []
     for index, name in enumerate(names):
         trainer = Trainer(name, runs / name, options_for(name))
+        if not trainer.group.first:
+            trainer.check_data()
+            stages.append(Stage(trainer, runs))
+            continue
+        if weights and not index:
+            given = parse_weights(weights, name, snapshot)
         trainer.run.check(trainer.settings)
         if from_run is not None and not index:
             given = _weights_of_run(trainer.run, from_run, snapshot)

@@ -1,34 +1,42 @@
 """Trains a net: the loop of section 4.3, from its starting weights or its last snapshot."""
 
 import contextlib
-import hashlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
 from fcn import surgery
 from fcn.data_layers import Source
 from fcn.engine import caffe, release_activations, threads, versions
-from fcn.errors import DivergedError, FCNError
+from fcn.errors import DataError, DivergedError, FCNError
 from fcn.inference import close_layers
-from fcn.io import write_text
+from fcn.io import list_digest, write_text
 from fcn.memory_estimate import Tiles, check_memory
+from fcn.mpi import MPIGroup
 from fcn.nets import deploy_net, find, train_net
 from fcn.text import few
 
 from .advice import Circumstances
 from .balance import weight_files
+from .following import Follower, files_from_first, restore_together
+from .gradients import GradientSum, NcclSum, Sums
 from .monitor import Meter, handled_signals, watched_losses
 from .options import Options
 from .overrides import augmented, check, scaled_batch_size
 from .progress import Progress
 from .recipes import recipe_of, solver_prototxt
 from .run import MANIFEST, SURGERY, Run
+from .share import Share, share_out
+from .together import Alone, Together, check_equal, seeded_passes
 from .validation import Results, Validation
 
 # What a net starts from: (caffemodel, stream) pairs.
@@ -61,7 +69,21 @@ class Trainer:
         self.max_iter = options.max_iter or self.config.max_iter
         self.val_every = options.val_every or max(1, self.max_iter // 20)
         self.snapshot_every = options.snapshot_every or min(self.recipe.snapshot, self.val_every)
-        self.run = Run(folder, options.new_run)
+        group = self.group = options.group
+        if group.size > 1:
+            self.share = share_out(
+                name,
+                group,
+                self.iter_size,
+                _batch(self.train_source),
+                options.batch or self.recipe.iter_size,
+                options.sampling,
+            )
+        else:
+            self.share = Share(0, 1, self.iter_size, _batch(self.train_source))
+        self.run = Run(folder, options.new_run) if group.first else Follower()
+        # What was asked of this process, and what all agreed to.
+        self._asked: str | None = None
         self._stopped_by: str | None = None
 
     @property
@@ -91,7 +113,7 @@ class Trainer:
     def done(self) -> bool:
         """Whether the run has all its iterations and a last validation.
 
-        Raises RunError if it was made with other settings.
+        Raises RunError if it was made with other settings. Of several processes, rank 0 knows.
         """
         self.run.check(self.settings)
         return self.run.iteration >= self.max_iter and self.run.validated
@@ -107,7 +129,12 @@ class Trainer:
         Raises DataError, now rather than after an hour, if data is missing or too large.
         """
         tiles = check_memory(
-            self.name, self.config, self.val_source, self.train_source, self.options.device
+            self.name,
+            self.config,
+            self.val_source,
+            _with(self.train_source, batch=self.share.own_batch),
+            self.options.device,
+            sharing=self.group.node_size,
         )
         self.train_source.names()
         count = min(self.options.val_images or sys.maxsize, len(self.val_source.names()))
@@ -121,22 +148,31 @@ class Trainer:
         if this is the main thread, finishes the iteration, makes a snapshot and returns None.
         Raises FCNError, RunError, DataError or DivergedError.
         """
-        passes, tiles = self.check_data()
+        group = self.group
+        passes, tiles = group.together(self.check_data)
+        tiles = min(filter(None, group.gather(tiles)), default=None)  # by all alike
         # Read now: the list may change under a run of days, and the layer reads it once.
         names = self.train_source.names()
-        data = dict(count=len(names), list=hashlib.sha256('\n'.join(names).encode()).hexdigest())
+        data = dict(count=len(names), list=list_digest(names))
+        group.together(lambda: self._check_alike(data))
         about = dict(
             command=self.options.command,
             device=self.options.device,
             starts_from=[f'{path}:{stream}' if stream else str(path) for path, stream in sources],
-            versions=versions(),
+            versions=self._versions(),
         )
-        with self.run.open(self.settings, about), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            opened = self.run.open(self.settings, about)
+            group.together(lambda: stack.enter_context(opened))
+            if isinstance(self.run, Follower):
+                self.run.follow(*group.gather((0, False))[0])
+            else:
+                group.gather((self.run.iteration, self.run.validated))
             # Before the signals: counting takes minutes, and there is nothing to snapshot yet.
             class_weights = self._class_weights(progress)
             stack.enter_context(handled_signals(self._on_signal))
-            self._write_prototxts(passes, class_weights)
-            solver = caffe.get_solver(str(self.run.folder / 'solver.prototxt'))
+            nets = self._write_nets(stack, passes, class_weights)
+            solver = caffe.get_solver(str(nets / 'solver.prototxt'))
             stack.callback(close_layers, solver.net)
             losses: list[float] = []
             if self.run.iteration:
@@ -150,19 +186,105 @@ class Trainer:
                 passes,
                 self.dataset.drop_absent,
                 self._is_stopped,
-                _with(self.val_source, limit=passes * _batch(self.val_source)),
+                self._agree_to_stop,
+                self._validated_source(passes),
                 tiles,
                 solver.net,
                 self._circumstances,
+                group,
+                nets,
             )
             stack.callback(validate.close)
             release_activations(solver.net)
             meter = Meter(solver.iter, self.max_iter, self.images, self.recipe.average_loss, losses)
-            return self._learn(solver, validate, meter, data, progress)
+            with self._stepping(solver, nets) as step:
+                return self._learn(solver, step, validate, meter, data, progress)
+
+    def _versions(self) -> dict[str, Any]:
+        return {**versions(), 'processes': self.group.size}
+
+    def _check_alike(self, data: dict[str, Any]) -> None:
+        """Raise FCNError unless all processes learn from the same list, on devices of one kind."""
+        kind = self.options.device.split()[0]
+        for rank, (other, device) in enumerate(self.group.gather((data, kind))):
+            if other != data:
+                raise DataError(
+                    f'{self.train_source.root}: the list {self.train_source.split} is another one '
+                    f'for process {rank}; give all machines the same data'
+                )
+            if device != kind:
+                raise FCNError(
+                    f'process {rank} would compute on a {device}, another on a {kind}; give '
+                    '--gpu -1, or machines of one kind'
+                )
+
+    @contextlib.contextmanager
+    def _stepping(self, solver: caffe.SGDSolver, nets: Path) -> Iterator[Callable[[], float]]:
+        """Yield what takes a step of the solver, with the other processes, and returns its loss."""
+        share, group = self.share, self.group
+        with contextlib.ExitStack() as stack:
+            losses = stack.enter_context(watched_losses(solver, self._diverged))
+            stack.enter_context(
+                seeded_passes(solver, self.options.seed, share.passes, share.first_pass, losses)
+            )
+            if not isinstance(group, MPIGroup):
+                yield Alone(solver, losses)
+                return
+            spec = caffe_pb2.NetParameter()
+            text_format.Parse((nets / 'train.prototxt').read_text(), spec)
+            sums: Sums
+            if self.options.device == 'cpu':
+                sums = GradientSum(group, solver.net, spec)
+            else:
+                sums = NcclSum(group, solver, share.own_passes == 1)
+            together = Together(
+                solver,
+                spec,
+                group,
+                share,
+                sums,
+                losses,
+                lambda: self._asked is not None,
+                self._hear_stop,
+            )
+            stack.callback(together.close)
+            logger.info('%s', self._shared(sums))
+            yield together
+            self._note_timing(solver, sums)
+
+    def _shared(self, sums: Sums) -> str:
+        """Return in a line how the work is shared."""
+        group, share = self.group, self.share
+        images = share.own_passes * share.own_batch
+        return (
+            f'{self.name}: {group.size} processes on {group.nodes} '
+            f'machine{"s" if group.nodes > 1 else ""}, of {threads()} '
+            f'thread{"s" if threads() > 1 else ""} each; each learns from {images} of the '
+            f'{self.images} images of a step, and {sums.bytes / 1e6:.3g} MB of gradients are summed'
+        )
+
+    def _note_timing(self, solver: caffe.SGDSolver, sums: Sums) -> None:
+        """Note in the log how long the sums of gradients took, and how long they were waited for,
+        in seconds a step."""
+        timing = sums.timing
+        if not timing.steps:
+            return
+        under_way, waited = (
+            round(seconds / timing.steps, 6) for seconds in (timing.under_way, timing.waited)
+        )
+        self.run.log.append(
+            iteration=solver.iter,
+            event='gradients were summed by several processes',
+            processes=self.group.size,
+            gradient_bytes=sums.bytes,
+            seconds_under_way=under_way,
+            seconds_waited=waited,
+        )
 
     def _learn(
         self,
         solver: caffe.SGDSolver,
+        step: Callable[[], float],
         validate: Validation,
         meter: Meter,
         data: dict[str, Any],
@@ -173,7 +295,7 @@ class Trainer:
         result = None
         if self.run.iteration and not self.run.validated and self._validates(solver.iter):
             result = validate(solver)
-        for _ in self._iterations(solver, meter, progress):
+        for _ in self._iterations(solver, step, meter, progress):
             validates = self._validates(solver.iter)
             if self._stopped_by:
                 self.run.log.append(iteration=solver.iter, event=f'stopped by {self._stopped_by}')
@@ -189,13 +311,33 @@ class Trainer:
 
     def stop(self, reason: str) -> None:
         """End training after this iteration, with a snapshot; `reason` is noted in the log."""
-        self._stopped_by = reason
+        self._asked = reason
+        if self.group.size == 1:
+            self._stopped_by = reason
         logger.info('%s: finishing this iteration, then a snapshot', reason)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop(signal.Signals(number).name)
 
     def _is_stopped(self) -> bool:
+        """Return whether a validation is to end, as this process or another was told."""
+        if self._asked is not None:
+            self.group.tell_stop()
+        return self._asked is not None or self.group.hears_stop()
+
+    def _hear_stop(self) -> None:
+        """Find out which process was told to stop, and why; all call it together."""
+        for rank, reason in enumerate(self.group.gather(self._asked)):
+            if reason and not self._stopped_by:
+                self._stopped_by = f'{reason} to process {rank}' if rank else reason
+                if rank and self.group.first:
+                    logger.info('%s: finishing this iteration, then a snapshot', self._stopped_by)
+
+    def _agree_to_stop(self) -> bool:
+        """Return whether any process was told to stop; all call it together."""
+        if self.group.size > 1:
+            self._hear_stop()
+            self.group.forget_stop()
         return self._stopped_by is not None
 
     def _validates(self, iteration: int) -> bool:
@@ -222,12 +364,22 @@ class Trainer:
         if not self.options.balance:
             return None
         resumed = self.run.iteration > 0
-        return weight_files(
-            self.run.folder, self.train_source, self.config.classes, resumed, progress
-        )
+        files = None
+        if self.group.first:
+            files = weight_files(
+                self.run.folder, self.train_source, self.config.classes, resumed, progress
+            )
+        return files_from_first(files, self.run.folder, self.group)
 
     def _start(self, solver: caffe.SGDSolver, sources: Weights) -> None:
         """Put the starting weights into a solver. Raises FCNError if they lack some."""
+        self.group.together(lambda: self._fill(solver, sources) if self.group.first else None)
+        self.group.copy_arrays(
+            [blob.data for blobs in solver.net.params.values() for blob in blobs]
+        )
+
+    def _fill(self, solver: caffe.SGDSolver, sources: Weights) -> None:
+        """The same in rank 0, which then copies them."""
         report = surgery.start(
             solver.net,
             sources,
@@ -247,7 +399,17 @@ class Trainer:
 
         Raises FCNError if the list of images has changed.
         """
-        manifest = self.run.restore(solver)
+        manifest = restore_together(self.run, solver, self.group)
+        processes = manifest.get('versions', {}).get('processes', 1)
+        if processes != self.group.size:
+            logger.warning(
+                '%s: iteration %d was reached by %d processes and training goes on with %d: the '
+                'results are equal up to rounding; start as many for the same bits',
+                self.run.folder,
+                solver.iter,
+                processes,
+                self.group.size,
+            )
         before = manifest.get('versions', {}).get('threads', threads())
         if self.options.device == 'cpu' and before != threads():
             logger.warning(
@@ -270,33 +432,73 @@ class Trainer:
             event='resumed',
             command=self.options.command,
             device=self.options.device,
-            versions=versions(),
+            versions=self._versions(),
         )
         return manifest['recent_losses']
 
-    def _write_prototxts(self, passes: int, class_weights: dict[str, Path] | None) -> None:
-        """Write the nets and the solver that the run is made of, as they are from here on."""
-        folder, iteration, seed = self.run.folder, self.run.iteration, self.options.seed
+    def _write_nets(
+        self,
+        stack: contextlib.ExitStack,
+        passes: int,
+        class_weights: dict[str, Path] | None,
+    ) -> Path:
+        """Write the nets and the solver, and return the folder of those that this process computes
+        with: the run's, or one that lasts as long as `stack`, with nets that read its share."""
+        if self.group.first:
+            self._write_prototxts(self.run.folder, passes, class_weights, None)
+        if self.group.size == 1:
+            return self.run.folder
+        own = self.run.folder
+        if self.group.first:
+            own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='fcn-')))
+        self._write_prototxts(own, passes, class_weights, self.share)
+        return own
+
+    def _validated_source(self, passes: int) -> Source:
+        """Return what this process validates on: of `passes` forward passes its part."""
+        source = _with(self.val_source, limit=passes * _batch(self.val_source))
+        part = self.group.part
+        if part.total == 1:
+            return source
+        # One that has no pass, as there are too few, needs the shapes of a net all the same.
+        return _with(source, part=part if part.size(passes) else (0, part.total))
+
+    def _write_prototxts(
+        self,
+        folder: Path,
+        passes: int,
+        class_weights: dict[str, Path] | None,
+        share: Share | None,
+    ) -> None:
+        """Write the nets and the solver that the run is made of, as they are from here on; with a
+        `share`, those of a process that computes it."""
+        iteration, seed = self.run.iteration, self.options.seed
         train = _with(self.train_source, seed=seed, position=iteration * self.images)
         val = _with(self.val_source, limit=passes * _batch(self.val_source))
+        sampling: dict[str, Any] | None = None
+        if self.options.sampling:
+            sampling = dict(p=self.options.sampling, seed=seed, position=iteration * self.iter_size)
+        if share:
+            train, val = _with(train, **share.of_images()), self._validated_source(passes)
+            sampling = sampling and sampling | share.of_cells()
         if self.options.own:  # The run keeps what it needs to know of them.
             self.options.own.manifest.write(folder / MANIFEST)
             train, val = (source._replace(root=str(folder / MANIFEST)) for source in (train, val))
-        sampling = None
-        if self.options.sampling:
-            sampling = dict(p=self.options.sampling, seed=seed, position=iteration * self.iter_size)
         for file, spec in (
             ('train', train_net(self.config, train, sampling, class_weights)),
             ('val', train_net(self.config, val)),
             ('deploy', deploy_net(self.config)),
         ):
             write_text(folder / f'{file}.prototxt', f'name: "{self.name}"\n{spec.to_proto()}')
-        changes = dict(base_lr=self.options.base_lr, momentum=self.options.momentum)
+        changes: dict[str, Any] = dict(base_lr=self.options.base_lr, momentum=self.options.momentum)
+        if share and self.options.device != 'cpu':
+            # Where a pass is the only one of its step, NCCL sums as it computes.
+            changes['layer_wise_reduce'] = 'true' if share.own_passes == 1 else 'false'
         text = solver_prototxt(
             self.name,
             train_net=str(folder / 'train.prototxt'),
             max_iter=self.max_iter,
-            iter_size=self.iter_size,
+            iter_size=share.own_passes if share else self.iter_size,
             snapshot=0,
             snapshot_prefix='train',
             **{key: value for key, value in changes.items() if value is not None},
@@ -304,30 +506,28 @@ class Trainer:
         write_text(folder / 'solver.prototxt', text)
 
     def _iterations(
-        self, solver: caffe.SGDSolver, meter: Meter, progress: Progress
+        self,
+        solver: caffe.SGDSolver,
+        take_step: Callable[[], float],
+        meter: Meter,
+        progress: Progress,
     ) -> Iterator[None]:
         """Step to max_iter, one iteration at a time, and log the loss."""
         progress.step(meter.start())
-        with watched_losses(solver, self._diverged) as passes:
-            while solver.iter < self.max_iter and not self._stopped_by:
-                passes.clear()
-                # Dropout depends on the seed and the iteration alone, so that a resumed run gives
-                # the same result as an uninterrupted one.
-                caffe.set_random_seed(self.options.seed + solver.iter)
-                solver.step(1)
-                loss = sum(passes) / len(passes)
-                step = meter.add(solver.iter, loss)
-                if step.images_per_second is not None:
-                    self.run.log.append(
-                        iteration=solver.iter,
-                        loss=loss,
-                        smoothed_loss=step.loss,
-                        lr=solver.lr,
-                        images_per_second=round(step.images_per_second, 2),
-                    )
-                progress.step(step)
-                yield
-                meter.skip()
+        while solver.iter < self.max_iter and not self._stopped_by:
+            loss = take_step()
+            step = meter.add(solver.iter, loss)
+            if step.images_per_second is not None:
+                self.run.log.append(
+                    iteration=solver.iter,
+                    loss=loss,
+                    smoothed_loss=step.loss,
+                    lr=solver.lr,
+                    images_per_second=round(step.images_per_second, 2),
+                )
+            progress.step(step)
+            yield
+            meter.skip()
 
     def _diverged(self, iteration: int, loss: float) -> NoReturn:
         self.run.log.append(iteration=iteration, event=f'loss is {loss}')
@@ -341,11 +541,12 @@ class Trainer:
         """Snapshot the solver, and what it does not hold: how far the data was read, and the
         losses that are smoothed."""
         read = solver.iter * self.images
+        check_equal(solver, self.group, self.run.iteration)
         self.run.save(
             solver,
             recent_losses=list(meter.losses),
             command=self.options.command,
-            versions=versions(),
+            versions=self._versions(),
             data=dict(
                 seed=self.options.seed,
                 images_read=read,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from fcn.engine import caffe, release_activations
 from fcn.inference import close_layers, compared_blobs, evaluate
 from fcn.memory_estimate import Tiles
 from fcn.metrics import format_results, metrics, or_none
+from fcn.mpi import Group
 from fcn.nets import NetConfig
 from fcn.tiled_evaluation import TiledEvaluation
 
@@ -23,12 +25,14 @@ logger = logging.getLogger('fcn')
 
 
 class Validation:
-    """Validates net `name` over `passes` forward passes of the val.prototxt in the folder of `run`,
+    """Validates net `name` over `passes` forward passes of the val.prototxt in the folder `nets`,
     or, by `tiles` of the images of `source`, of the deploy.prototxt. It has the weights of `net`.
 
-    `drop_absent` leaves classes that the truth lacks out of the mean IU. A validation ends early
-    once `stopped()`. `about` returns what is known of the run at an iteration, for the causes of
-    what goes wrong, which is told once.
+    Of a `group` of processes, each computes its part of the passes, which are those that `source`
+    and the val.prototxt name. `drop_absent` leaves classes that the truth lacks out of the mean IU.
+    A validation ends early once `stopped()` in one of them, as `agree_to_stop()` then says in all.
+    `about` returns what is known of the run at an iteration, for the causes of what goes wrong,
+    which is told once.
     """
 
     def __init__(
@@ -39,17 +43,21 @@ class Validation:
         passes: int,
         drop_absent: bool,
         stopped: Callable[[], bool],
+        agree_to_stop: Callable[[], bool],
         source: Source,
         tiles: Tiles | None,
         net: caffe.Net,
         about: Callable[[int], Circumstances],
+        group: Group,
+        nets: Path,
     ) -> None:
-        self.name, self.run = name, run
+        self.name, self.run, self._group = name, run, group
         self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
+        self._agree_to_stop = agree_to_stop
         self._classes, self._segments = config.classes, not config.is_classifier
         self._about = about
         phase = 'deploy' if tiles else 'val'
-        self._net = caffe.Net(str(run.folder / f'{phase}.prototxt'), caffe.TEST)
+        self._net = caffe.Net(str(nets / f'{phase}.prototxt'), caffe.TEST)
         self._net.share_with(net)  # This frees its own weights, before training needs the memory.
         release_activations(self._net, compared_blobs(self._net))
         if tiles:
@@ -66,9 +74,10 @@ class Validation:
         They are noted in the log and in the snapshot of this iteration.
         """
         self._net.share_with(solver.net)
-        matrices, loss = self._evaluate(self._passes, progress=self._until_stopped)
-        if self._stopped():
+        counted = self._count()
+        if counted is None:
             return None
+        matrices, loss = counted
         results = {label: metrics(matrix, self._drop_absent) for label, matrix in matrices.items()}
         noted = {label: or_none(values) for label, values in results.items()}
         first, *others = noted
@@ -86,6 +95,25 @@ class Validation:
         for advice in told:
             logger.warning('%s: %s', self.name, advice.text)
         return results
+
+    def _count(self) -> tuple[dict[str, np.ndarray], float] | None:
+        """Return {label: confusion matrix} and the mean loss of all passes, None if stopped."""
+        mine = self._group.part.size(self._passes)
+        losses: list[float] = []
+        matrices = {
+            label: np.zeros((len(names), len(names)), np.int64)
+            for label, names in self._classes.items()
+        }
+        if mine:
+            matrices, losses = self._evaluate(mine, progress=self._until_stopped)
+        if self._agree_to_stop():
+            return None
+        # In the order of passes, as one process adds them up.
+        parts, loss = self._group.gather(losses), 0.0
+        for number in range(self._passes):
+            turn, rank = divmod(number, self._group.size)
+            loss += parts[rank][turn]
+        return self._group.sum(matrices), loss / self._passes
 
     def _advise(self, iteration: int, matrix: np.ndarray, classes: Sequence[str]) -> list[Advice]:
         """Return what is wrong that the run has not told before, and note it in the log."""

@@ -5,14 +5,18 @@
     python solve.py --data DIR          on images and labels of your own; a net is chosen
     python solve.py NET --data DIR      or named: it takes the classes of the set
     python solve.py NET --from RUN --runs DIR …    another rate or other data, from a run's weights
+    mpiexec -n 4 python solve.py NET --batch 4 …   four processes share each batch (docs/cluster.md)
 
 What is finished is skipped, and what was interrupted resumes from its last snapshot.
 """
 
 import argparse
+import contextlib
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fcn.cli import (
     Parser,
@@ -26,12 +30,13 @@ from fcn.cli import (
 )
 from fcn.data_layers.augment import MAX_CROP, MAX_JITTER, MIN_CROP
 from fcn.data_layers.own.describe import Asked
-from fcn.engine import choose_device, set_threads
+from fcn.engine import choose_device, own_gpu, set_threads
 from fcn.errors import FCNError
 from fcn.metrics import format_results
+from fcn.mpi import ALONE, Group, split_threads, world
 from fcn.own import Plan, choose_net, is_own, plan
 from fcn.progress import TrainingBar
-from fcn.solvers import Options, plan_stages, sources, unused_folder
+from fcn.solvers import SILENT, Options, plan_stages, sources, unused_folder
 from fcn.text import command_line
 
 FCN8S = ['voc-fcn32s', 'voc-fcn16s', 'voc-fcn8s']
@@ -127,7 +132,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def options(name: str, args: argparse.Namespace, device: str, own: Plan | None) -> Options:
+def options(
+    name: str, args: argparse.Namespace, device: str, own: Plan | None, group: Group = ALONE
+) -> Options:
     """Return the options of one net's training that the command line asks for."""
     train, val = None, None
     if not own:
@@ -152,6 +159,7 @@ def options(name: str, args: argparse.Namespace, device: str, own: Plan | None) 
         sampling=args.sample,
         balance=args.balance,
         new_run=lambda: new_run(name, args),
+        group=group,
     )
     return own.options(name, asked) if own else asked
 
@@ -201,26 +209,39 @@ def plan_own(args: argparse.Namespace, device: str) -> Plan | None:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
-    device = choose_device(args.gpu)
-    if args.threads:
-        set_threads(args.threads)
-    own = plan_own(args, device)
+    group = world()
+    device = choose_device(own_gpu(args.gpu, group.node_rank, group.node_size))
+    if count := args.threads or split_threads(group):
+        set_threads(count)
+    own, args.nets, args.runs = group.from_first(
+        lambda: (plan_own(args, device), args.nets, args.runs)
+    )
+    with contextlib.ExitStack() as stack:
+        if own and not group.first:  # Rank 0 alone writes to the folder of runs.
+            own = own.copied_to(Path(stack.enter_context(TemporaryDirectory(prefix='fcn-'))))
+        return train(args, device, own, group)
+
+
+def train(args: argparse.Namespace, device: str, own: Plan | None, group: Group) -> int:
+    """Train the nets that the arguments name, in turn, and return the exit code."""
     args.nets = args.nets or FCN8S
     stages = plan_stages(
         args.nets,
         args.runs,
-        lambda name: options(name, args, device, own),
+        lambda name: options(name, args, device, own, group),
         args.weights or (),
         args.from_run,
         args.snapshot,
     )
     for stage in stages:
-        print(stage.describe())
+        if group.first:
+            print(stage.describe(), flush=True)
         if stage.done:
             continue
-        with TrainingBar(stage.name) as progress:
+        with TrainingBar(stage.name) if group.first else nullcontext(SILENT) as progress:
             results = stage.train(progress)
         if results is None:
             return 130
-        print(f'{stage.name}: {format_results(results)}')
+        if group.first:
+            print(f'{stage.name}: {format_results(results)}')
     return 0
