@@ -83,7 +83,7 @@ class Timing:
     @property
     def hidden(self) -> float:
         """The share of the time of sums in which the net computed."""
-        return 1 - self.waited / self.under_way if self.under_way else 1.0
+        return max(0.0, 1 - self.waited / self.under_way) if self.under_way else 1.0
 
 
 class _Sum:

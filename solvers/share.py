@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 from fcn.errors import FCNError
 from fcn.mpi import Group
-from fcn.text import few
 
 from .overrides import scaled_batch_size
 
@@ -66,9 +65,11 @@ def share_out(
         return share
     fitting = [count for count in range(1, group.size) if not (passes % count and batch % count)]
     larger = list(_batches(group.size, asked, sampling))
+    images = f'{passes * batch} images' if passes * batch > 1 else 'one image'
     raise FCNError(
-        f'{name}: a step learns from {passes * batch} images, of which {group.size} processes '
-        f'cannot have equal shares; give --batch {few(larger)}, or start {few(fitting[-3:])}'
+        f'{name}: a step learns from {images}, of which {group.size} processes cannot have equal '
+        f'shares; give --batch {" or ".join(map(str, larger))}, or start '
+        f'{" or ".join(map(str, fitting[-3:]))}'
     )
 
 

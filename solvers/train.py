@@ -172,7 +172,7 @@ class Trainer:
             class_weights = self._class_weights(progress)
             stack.enter_context(handled_signals(self._on_signal))
             nets = self._write_nets(stack, passes, class_weights)
-            solver = caffe.get_solver(str(nets / 'solver.prototxt'))
+            solver = group.together(lambda: caffe.get_solver(str(nets / 'solver.prototxt')))
             stack.callback(close_layers, solver.net)
             losses: list[float] = []
             if self.run.iteration:
