@@ -9,6 +9,7 @@ PAMI 2016), on BVLC Caffe.
     result.labels, result.classes, result.probabilities, result.overlay()
     fcn.train('voc-fcn8s-googlenet', data='data/voc', iterations=4000)
     fcn.evaluate('runs/voc-fcn8s', data='data/voc').mean_iu
+    fcn.export('runs/voc-fcn8s', 'fcn8s.onnx')   # to run elsewhere
 
 Mistakes raise `fcn.FCNError`, whose one line names the file, the value and the fix. Nothing prints;
 a logger named `fcn` reports.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fcn.engine import set_threads, threads
     from fcn.evaluation import Evaluation, evaluate
     from fcn.nets import NETS, NetConfig
+    from fcn.onnx import Exported, export
     from fcn.segmenter import Segmentation, Segmenter, load
     from fcn.segmenter import segment_image as segment
     from fcn.training import TrainingResult, train
@@ -35,6 +37,7 @@ __all__ = [
     'NETS',
     'DataError',
     'Evaluation',
+    'Exported',
     'FCNError',
     'NetConfig',
     'RunError',
@@ -45,6 +48,7 @@ __all__ = [
     'WeightsError',
     '__version__',
     'evaluate',
+    'export',
     'load',
     'segment',
     'set_threads',
@@ -60,6 +64,8 @@ _HOMES = {
     'threads': ('fcn.engine', 'threads'),
     'Evaluation': ('fcn.evaluation', 'Evaluation'),
     'evaluate': ('fcn.evaluation', 'evaluate'),
+    'Exported': ('fcn.onnx', 'Exported'),
+    'export': ('fcn.onnx', 'export'),
     'Segmentation': ('fcn.segmenter', 'Segmentation'),
     'Segmenter': ('fcn.segmenter', 'Segmenter'),
     'load': ('fcn.segmenter', 'load'),

@@ -333,6 +333,7 @@ COMMANDS = {
     'solve': 'train nets, each stage from the last',
     'score': 'measure mean IU on a data set',
     'infer': 'segment images',
+    'export': 'write a net as ONNX, to run elsewhere',
     'prepare': 'fetch data sets and weights',
     'net': "write a net's prototxts, or list the nets",
     'surgery': 'make starting weights; cast and rarefy nets',
