@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
-from scipy.ndimage import distance_transform_edt
 
 from fcn.errors import DataError
 from fcn.io import replacing
@@ -255,6 +254,9 @@ def fill_nearest(values: np.ndarray, holes: np.ndarray) -> np.ndarray:
 
     `holes` is H×W bool; if it holds all pixels, they stay as they are.
     """
+    # Not at the top: it takes longer to load than all else that a process needs to read images.
+    from scipy.ndimage import distance_transform_edt
+
     if holes.all():
         return values
     nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)

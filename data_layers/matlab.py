@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from fcn.errors import DataError
 
@@ -68,6 +67,9 @@ def load_mat(path: str | Path) -> dict[str, Any]:
     count = _check_elements(memoryview(unpacked)[128:], order, 0, 0)
     if not count:
         raise ValueError('it is empty')
+    # Not at the top: processes that read images alone do without it.
+    from scipy.io import loadmat
+
     with warnings.catch_warnings():  # of variables that cannot be read, and are missed later
         warnings.simplefilter('ignore')
         return loadmat(io.BytesIO(unpacked))
