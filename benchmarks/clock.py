@@ -41,10 +41,11 @@ def in_turns(
     seconds: dict[Key, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            passes = [seconds_of(task)]
-            while sum(passes) < min_turn:
-                passes.append(seconds_of(task))
-            seconds[name].append(min(passes))
+            fastest = taken = seconds_of(task)
+            while taken < min_turn:
+                again = seconds_of(task)
+                fastest, taken = min(fastest, again), taken + again
+            seconds[name].append(fastest)
     return seconds
 
 
