@@ -17,7 +17,7 @@ from .settings import Settings
 VAL_IMAGES = 80  # of each validation while a net learns; pages score them all
 QUICK = 10  # --quick learns for so many times fewer iterations
 QUICK_REAL = 4  # iterations of --quick on real images,
-QUICK_IMAGES = 6  # and how many are scored
+QUICK_IMAGES = 6  # and how many are scored, and of any set validated on
 
 
 class Published:
@@ -120,7 +120,7 @@ class Runs:
         max_iter = iterations or requested or self.usual_iterations(config)
         defaults: dict[str, Any] = dict(
             val_every=max(1, max_iter // 4),
-            val_images=QUICK_IMAGES if settings.quick and settings.data else VAL_IMAGES,
+            val_images=QUICK_IMAGES if settings.quick else VAL_IMAGES,
             device=settings.device,
             command=settings.command,
         )

@@ -17,13 +17,15 @@ import numpy as np
 import pytest
 from support import ROOT, make_voc
 
-from fcn import engine
+from fcn import child, engine
 from fcn.data_layers import DATASETS
 from fcn.nets import deploy_net, find
 from fcn.surgery import save, start
 from miniature.generate import generate
+from tests.forks import Server, starter
 
 SHARED = ROOT.parent / 'shared'
+TIMEOUT = 300  # seconds that a command may take
 # These have the longest tests, and go first, so that no process is left with one at the end.
 FIRST = 'sweep', 'experiments', 'robustness'
 
@@ -73,16 +75,41 @@ def shared() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope='session')
-def command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A function that runs a command of ours in its own process, from the repository's root."""
+def server() -> Iterator[Server]:
+    """The process that runs commands in forks."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope='session')
+def command(server: Server) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs a command of ours in its own process, from the repository's root.
+
+    The process is a fork of one that has loaded the library, unless it is given options, or an
+    environment that the library may read as it is loaded.
+    """
 
     def run(*arguments: Any, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *map(str, arguments)]
+        words = [*map(str, arguments)]
+        if not options and server.can_run(words):
+            return server.run(words, cwd, TIMEOUT)
         return subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, timeout=300, **options
+            [sys.executable, *words],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            **options,
         )
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that read data are forks: they start in no time."""
+    monkeypatch.setattr(child, 'starter', starter)
 
 
 @pytest.fixture(autouse=True)

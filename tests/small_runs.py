@@ -10,6 +10,8 @@ from fcn.data_layers import DATASETS
 from fcn.solvers import Options, Run, Trainer
 from fcn.surgery import read_weights
 
+ITERATIONS = 24  # of each FCN of an experiment: all are trained, if hardly
+
 
 def trainer(
     folder: Path, root: Path, name: str = 'mini-fcn32s', limit: int | None = None, **options: Any

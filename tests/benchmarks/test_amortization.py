@@ -45,5 +45,5 @@ def test_outputs_are_as_many_as_the_image_has_room_for(
 
 
 def test_shares_of_both_phases() -> None:
-    shares = amortization.data_share(images=3)
+    shares = amortization.data_share('mini-fcn32s', images=3)
     assert set(shares) == {'train', 'val'} and all(0 < share < 1 for share in shares.values())

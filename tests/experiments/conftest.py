@@ -1,14 +1,13 @@
 """Runs an experiment in its smallest form, by the command line that users type."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from support import ROOT
+from small_runs import ITERATIONS
 
 from experiments import EXPERIMENTS
 from experiments.settings import Settings
@@ -29,7 +28,7 @@ def study(tmp_path: Path) -> Callable[..., Study]:
 
     def make(name: str = 'table2', **options: Any) -> Study:
         folders = dict(runs=tmp_path / 'runs', out=tmp_path / 'out')
-        return Study(Settings(EXPERIMENTS[name], **folders, **options))
+        return Study(Settings(EXPERIMENTS[name], **folders | options))
 
     return make
 
@@ -40,11 +39,9 @@ def quick(command: Callable[..., Any], folder: Path) -> Callable[..., dict[str, 
     of the page `stem`."""
 
     def run(name: str, *arguments: Any, stem: str | None = None) -> dict[str, Any]:
-        options = ['--quick', '--gpu', -1, '--runs', folder / 'runs', '--out', folder / 'out']
-        environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-        result = command(
-            '-m', 'experiments', name, *options, *arguments, cwd=folder, env=environment
-        )
+        options = ['--quick', '--iterations', ITERATIONS, '--gpu', -1]
+        folders = ['--runs', folder / 'runs', '--out', folder / 'out']
+        result = command('-m', 'experiments', name, *options, *folders, *arguments, cwd=folder)
         assert result.returncode == 0, result.stderr
         out, stem = folder / 'out', stem or name
         page = (out / f'{stem}.md').read_text()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_runs import ITERATIONS
 from support import ROOT
 
 from experiments import EXPERIMENTS, table2, voc_googlenet
@@ -252,7 +253,7 @@ def test_a_page_on_trained_nets_is_measured(
     assert kept['nets'][net]['mean_iu'] == expected['mean_iu']
     assert kept['nets'][net]['images'] == 40
     text = (tmp_path / 'voc-googlenet.md').read_text()
-    assert f'| `{net}` | 80 | ' in text and f'{100 * expected["mean_iu"]:.1f}' in text
+    assert f'| `{net}` | {ITERATIONS} | ' in text and f'{100 * expected["mean_iu"]:.1f}' in text
     for name in ('voc-googlenet-curves.png', 'voc-googlenet-overlays.jpg'):
         assert f']({name})' in text and (tmp_path / name).stat().st_size > 10_000
 

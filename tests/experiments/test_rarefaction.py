@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_runs import ITERATIONS
 
 from experiments import dense, rarefaction
 from experiments.maps import at_pixels
@@ -137,10 +138,10 @@ def test_cost_and_improvement_are_weighed(
 
 
 def test_the_smallest_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Callable[..., Study], folder: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    it = study('rarefaction', quick=True)
+    monkeypatch.chdir(folder)
+    it = study('rarefaction', quick=True, runs=folder / 'runs', iterations=ITERATIONS)
     text = it.report(rarefaction.measure(it)).read_text()
     raw = read_record(tmp_path / 'out' / 'rarefaction.json').raw
     (row,) = raw['rows']
@@ -152,6 +153,6 @@ def test_the_smallest_form(
     assert min(row['cells']['batch']) > 0
     assert list(raw['maps'])[::4] == ['FCN-32s', 'FCN-8s'] and len(raw['maps']) == 5
     assert (tmp_path / 'out' / 'rarefaction-maps.png').is_file()
-    assert '| FCN-8s | 80 | ' in text and 'no verdicts' in text
+    assert f'| FCN-8s | {ITERATIONS} | ' in text and 'no verdicts' in text
     claims = rarefaction.check_rows(raw['rows'])
     assert next(iter(claims.values())) is True  # Rarefied nets give what shifted runs give.

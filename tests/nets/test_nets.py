@@ -246,6 +246,20 @@ def test_scores_have_the_size_of_the_input(name: str) -> None:
         reshape(net, height, width)
         for label, scores in NETS[name].score_blobs.items():
             assert tuple(net.blobs[scores].shape) == (1, len(labels[label]), height, width)
+
+
+# One on VGG-16, which takes long, and all on other backbones; the miniature has the same heads.
+COMPUTED = {'voc-fcn8s'} | {
+    name for name in FCNS if any(kind in name for kind in ('mini', 'alexnet', 'googlenet'))
+}
+
+
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(name, marks=[] if name in COMPUTED else pytest.mark.slow) for name in FCNS],
+)
+def test_a_small_image_is_scored(name: str) -> None:
+    net = net_of(deploy_net(find(name)))
     reshape(net, 7, 50)
     for top in net.inputs:
         net.blobs[top].data[...] = 1

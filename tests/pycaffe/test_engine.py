@@ -16,6 +16,8 @@ import source
 ROOT = Path(__file__).resolve().parents[2]
 # The source is pinned by its digest, so the number of its tests is too.
 UPSTREAM_TESTS = 52
+# All kinds of layers. Drawing all nets takes half a minute.
+DRAWN = 'voc-fcn8s-atonce', 'voc-fcn-googlenet-cvpr', 'voc-fcn-alexnet'
 
 
 def run_python(*arguments, cwd):
@@ -54,10 +56,9 @@ def test_upstreams_tests(tmp_path):
     for folder, names in (('models', ['deploy']), ('examples', ['train', 'val'])):
         (tmp_path / folder).mkdir()
         for name in names:
-            for prototxt in ROOT.glob(f'nets/*/{name}.prototxt'):
+            for net in DRAWN:
+                prototxt = ROOT / 'nets' / net / f'{name}.prototxt'
                 shutil.copy(prototxt, tmp_path / folder / f'{prototxt.parent.name}-{name}.prototxt')
-    for one in ('models/voc-fcn8s-deploy', 'examples/voc-fcn8s-train', 'examples/voc-fcn8s-val'):
-        assert (tmp_path / f'{one}.prototxt').is_file()
     # Python 3.12 dropped two old names of unittest's methods that these tests use.
     (tests / 'conftest.py').write_text(
         'from unittest import TestCase\n'

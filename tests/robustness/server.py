@@ -11,19 +11,18 @@ import resource
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from tqdm import tqdm
 
 from fcn import child, cli
+from tests.forks import Fork
 
 from .cases import Recipe
 from .judge import judge, leftovers, tree
@@ -153,56 +152,3 @@ def _limit() -> None:
     mapped = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MAX_MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-class Fork(subprocess.Popen[bytes]):
-    """A fork that calls a function: the `starter` of fcn.child, without a new interpreter."""
-
-    def __init__(
-        self,
-        function: Callable[..., None],
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        stderr: IO[bytes] | None = None,
-        **_: Any,
-    ) -> None:
-        receive, send = os.pipe()
-        self.args, self.returncode = arguments, None
-        self._pid = os.fork()
-        if self._pid == 0:
-            status = 1
-            try:
-                os.close(receive)
-                if stderr is not None:
-                    os.dup2(stderr.fileno(), 2)
-                sys.stdout = sys.__stdout__ = open(send, 'w')  # noqa: SIM115
-                function(*arguments)
-                sys.stdout.flush()
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        os.close(send)
-        self.stdout = open(receive, 'rb')  # noqa: SIM115
-
-    def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        return self.returncode
-
-    def kill(self) -> None:
-        if self.returncode is None:
-            os.kill(self._pid, signal.SIGKILL)
-
-    def communicate(
-        self, input: bytes | None = None, timeout: float | None = None
-    ) -> tuple[bytes, None]:
-        assert self.stdout
-        with self.stdout:
-            stdout = self.stdout.read()  # The time limit of the case is the limit here.
-        self.wait()
-        return stdout, None
-
-    def __del__(self) -> None:
-        pass

@@ -22,13 +22,22 @@ from fcn.solvers.snapshot import (
 )
 from fcn.surgery import read_weights
 
+SLOW = pytest.mark.slow  # test_training resumes this net
+
+
+@pytest.fixture(scope='module')
+def trained_once(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of 6 iterations with snapshots at 2, 4 and 6, validated at 3 and 6."""
+    run = trainer(tmp_path_factory.mktemp('finished'), mini)
+    run.train([])
+    return run.run.folder
+
 
 @pytest.fixture
-def finished(mini: Path, tmp_path: Path) -> Trainer:
-    """A run of 6 iterations with snapshots at 2, 4 and 6, validated at 3 and 6."""
-    run = trainer(tmp_path, mini)
-    run.train([])
-    return run
+def finished(trained_once: Path, mini: Path, tmp_path: Path) -> Trainer:
+    """A copy of that run."""
+    shutil.copytree(trained_once, tmp_path / trained_once.name)
+    return trainer(tmp_path, mini)
 
 
 def test_the_manifest_holds_all_that_a_run_resumes_from(finished: Trainer) -> None:
@@ -223,7 +232,7 @@ class StopAt(Progress):
 
 
 @pytest.mark.parametrize('recipe', RECIPES)
-@pytest.mark.parametrize('name', ['mini-fcn32s', 'mini-fcn16s'])
+@pytest.mark.parametrize('name', [pytest.param('mini-fcn32s', marks=SLOW), 'mini-fcn16s'])
 def test_a_resumed_run_equals_an_uninterrupted_one_with_every_recipe(
     recipe: str, name: str, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
