@@ -148,7 +148,8 @@ def measure(task: str, net: str, weights: Path, width: int, height: int) -> Case
 
 def anonymous_memory(process: int) -> int:
     """Return the bytes of memory, but of mapped files, of a process and of those that read images
-    for it. (The others that training starts share its memory, and would count it twice.)"""
+    for it, with what it shares with them. (The others that training starts share its memory, and
+    would count it twice.)"""
     total = 0
     try:
         children = Path(f'/proc/{process}/task/{process}/children').read_text().split()
@@ -156,8 +157,9 @@ def anonymous_memory(process: int) -> int:
             child for child in children if 'prefetch' in Path(f'/proc/{child}/cmdline').read_text()
         ]
         for number in (process, *readers):
-            found = re.search(r'RssAnon:\s+(\d+)', Path(f'/proc/{number}/status').read_text())
-            total += int(found[1]) * 1024 if found else 0
+            kinds = 'RssAnon|RssShmem' if number == process else 'RssAnon'
+            status = Path(f'/proc/{number}/status').read_text()
+            total += 1024 * sum(map(int, re.findall(rf'^(?:{kinds}):\s+(\d+)', status, re.M)))
     except (FileNotFoundError, ProcessLookupError):  # It ended just now.
         pass
     return total

@@ -97,6 +97,7 @@ class SegDataLayer(caffe.Layer):
         for index, array in enumerate(self._arrays):
             top[index].data[...] = array
         self._arrays = None
+        self._reader.release()
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Do nothing: data has no gradient."""

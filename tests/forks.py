@@ -87,7 +87,8 @@ class Fork(subprocess.Popen[bytes]):
         self, input: bytes | None = None, timeout: float | None = None
     ) -> tuple[bytes, None]:
         assert self.stdout
-        stdout = self.stdout.read()  # The time limit of the case is the limit here.
+        with self.stdout:
+            stdout = self.stdout.read()  # The time limit of the case is the limit here.
         self.wait()
         return stdout, None
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import time
 
 import caffe
 import numpy as np
@@ -24,7 +22,7 @@ from fcn.data_layers import (
     voc_palette,
 )
 from fcn.data_layers.images import read_image, save_label
-from fcn.data_layers.prefetch import Prefetcher, order
+from fcn.data_layers.prefetch import order
 from fcn.errors import DataError
 from fcn.nets import find
 
@@ -214,49 +212,6 @@ def test_a_list_cannot_lead_out_of_its_folder(voc):
 def test_images_of_two_sizes_make_no_batch(voc, tmp_path):
     with pytest.raises(DataError, match='iter_size'):
         make_net(tmp_path / 'n.prototxt', root=str(voc), split='train', batch=2)
-
-
-SPEC = dict(
-    dataset='VOC', split='train', tops=None, seed=1, shuffle=False, position=0, batch=1, limit=None
-)
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f'/proc/{pid}/stat') as file:
-        return file.read().rpartition(')')[2].split()[0] != 'Z'
-
-
-def test_the_reading_process_dies_with_its_parent(voc, command, tmp_path):
-    """Its parent is killed outright, while it waits to be read."""
-    script = tmp_path / 'parent.py'
-    script.write_text(
-        'import json, os, signal, sys\nfrom fcn.data_layers.prefetch import Prefetcher\n'
-        'reader = Prefetcher(json.loads(sys.argv[1]))\nnext(reader)\n'
-        'print(reader._child.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n'
-    )
-    result = command(
-        script, json.dumps(SPEC | {'root': str(voc)}), env=os.environ | {'PYTHONPATH': os.getcwd()}
-    )
-    assert result.returncode == -signal.SIGKILL, result.stderr
-    pid = int(result.stdout)
-    deadline = time.time() + 10
-    while alive(pid) and time.time() < deadline:
-        time.sleep(0.05)
-    assert not alive(pid)
-
-
-def test_a_killed_reading_process_is_an_error_not_a_hang(voc):
-    reader = Prefetcher(SPEC | {'root': str(voc)})
-    next(reader)
-    os.kill(reader._child.pid, signal.SIGKILL)
-    with pytest.raises(DataError, match='ended'):
-        for _ in range(3):
-            next(reader)
-    reader.close()
 
 
 def test_a_missing_set_says_how_it_is_made():
