@@ -3,7 +3,7 @@
 #   make test    sets up and runs the tests (ten minutes on two cores)
 #   make lint    checks style, format and types
 #   make test-all     runs the long tests as well, such as all nets of the table
-#   make bench   measures the engine against PyTorch on this CPU (a quarter of an hour)
+#   make bench   measures the engine against other libraries on this CPU (twenty minutes)
 #   make image-test   builds the image and works in it
 #   make gpu-check    checks and measures the GPU path, where a GPU is
 # CUDA=1 with any of them builds the engine for the GPU as well, once; CUDA=0 goes back.
@@ -44,8 +44,19 @@ test: setup
 test-all: setup
 	@$(PYTEST)
 
-bench: setup
-	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "setup: PyTorch, to measure against"; $(PIP) torch; }
+# What the engine is measured against has an environment of its own. The page names what cannot be had.
+PEERS := build/bench-venv
+
+$(PEERS)/.installed: benchmarks/requirements.txt
+	@/usr/bin/python3 -m venv $(PEERS)
+	@grep -v '^#' $< | while read -r name; do \
+	  echo "setup: $$name, to measure against"; \
+	  $(PEERS)/bin/python -m pip --quiet --quiet --disable-pip-version-check install "$$name" || \
+	    echo "setup: $$name cannot be had"; \
+	done
+	@touch $@
+
+bench: setup $(PEERS)/.installed
 	@$(BIN)/python -m benchmarks
 
 lint: setup

@@ -201,7 +201,7 @@ the median of {ROUNDS} round{'' if ROUNDS == 1 else 's'}, in turns.
 ## Waiting for data
 
 FCN-GoogLeNet waits for its data layer for {100 * shares['train']:.2f} % of a training iteration and
-{100 * shares['val']:.2f} % of a forward pass (goal: below 3 %).
+{100 * shares['val']:.2f} % of a forward pass (goals: below 1 % and 2 %).
 """
 
 

@@ -13,6 +13,7 @@ MIN_ROUNDS = 3  # below which nothing is said about which task is faster
 
 Task = Callable[[], Any]
 Key = TypeVar('Key', bound=Hashable)
+Result = dict[str, float]
 
 
 def seconds_of(task: Task) -> float:
@@ -80,12 +81,31 @@ def peak_memory() -> int:
     return int(match[1]) * 1024
 
 
-def measure(task: Task, times: int) -> None:
-    """Call `task` once to warm up and `times` times more; print {"seconds", "peak"} as JSON.
+def measure(task: Task, times: int) -> Result:
+    """Call `task` once to warm up and `times` times more, and return what a pass takes.
 
-    `peak` is the process's largest resident memory in bytes, from the warming up on: weights and
-    libraries count, what loading them took temporarily does not.
+    `seconds` is the fastest one's, `median` that of all, `cpu` the least that the process, user and
+    system, spent on one. `peak` is the process's largest resident memory in bytes, from the warming
+    up on: weights and libraries count, what loading them took temporarily does not.
     """
     reset_peak_memory()
-    seconds = min_seconds(task, times)
-    print(json.dumps({'seconds': seconds, 'peak': peak_memory()}))
+    task()
+    walls, cpus = [], []
+    for _ in range(times):
+        cpu = time.process_time()
+        walls.append(seconds_of(task))
+        cpus.append(time.process_time() - cpu)
+    return {
+        'seconds': min(walls),
+        'median': float(np.median(walls)),
+        'cpu': min(cpus),
+        'peak': peak_memory(),
+    }
+
+
+def hand_in(result: Result, version: str, scores: np.ndarray, file: Path | None = None) -> None:
+    """Print a contender's result as JSON, with the shape of the scores that it computed, and write
+    these to `file`."""
+    if file:
+        np.save(file, scores)
+    print(json.dumps({**result, 'version': version, 'shape': list(scores.shape)}))

@@ -1,8 +1,8 @@
 """Runs Caffe in a process of its own.
 
-    python -m benchmarks.run_caffe FOLDER {forward,train,output} TIMES
+    python -m benchmarks.run_caffe FOLDER {forward,train} TIMES OUT
 
-CAFFE_CPU=stock in the environment measures Caffe's own layers.
+The scores go to FOLDER/OUT. CAFFE_CPU=stock in the environment measures Caffe's own layers.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn.engine import caffe, release_activations
+from fcn.engine import caffe, release_activations, versions
 
-from .clock import measure
+from .clock import hand_in, measure
 from .material import with_weights
 
 
-def main(folder: Path, what: str, times: int) -> None:
+def main(folder: Path, what: str, times: int, out: str) -> None:
     image = np.load(folder / 'data.npy')
     if what == 'train':
         solver = caffe.SGDSolver(str(folder / 'solver.prototxt'))
@@ -30,11 +30,10 @@ def main(folder: Path, what: str, times: int) -> None:
     if tuple(net.blobs['data'].shape) != image.shape:  # NumPy would repeat a smaller one.
         raise ValueError(f'the net takes {tuple(net.blobs["data"].shape)}, not {image.shape}')
     net.blobs['data'].data[...] = image
-    if what == 'output':
-        np.save(folder / 'caffe.npy', net.forward()['score'])
-    else:
-        measure((lambda: solver.step(1)) if what == 'train' else net.forward, times)
+    result = measure((lambda: solver.step(1)) if what == 'train' else net.forward, times)
+    file = folder / out if what == 'forward' else None
+    hand_in(result, versions()['fcn'], net.blobs['score'].data, file)
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])

@@ -1,7 +1,8 @@
 """Runs PyTorch in a process of its own.
 
-    python -m benchmarks.run_torch FOLDER {forward,train,output} TIMES {nchw,channels_last,bf16}
+    python -m benchmarks.run_torch FOLDER {forward,train} TIMES OUT FORM
 
+FORM is nchw, channels_last, compiled (torch.compile) or bf16; the scores go to FOLDER/OUT.
 Reads the layers of a Caffe net as benchmarks.material writes them, and builds the same net from
 PyTorch's own layers.
 """
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .clock import measure
+from .clock import hand_in, measure
 
 Layer = Mapping[str, Any]
 
@@ -104,8 +105,9 @@ def filters(layer: Layer, weights: Mapping[str, np.ndarray]) -> nn.Module:
     return result
 
 
-def main(folder: Path, what: str, times: int, form: str) -> None:
-    layout = torch.channels_last if form != 'nchw' else torch.contiguous_format
+def main(folder: Path, what: str, times: int, out: str, form: str) -> None:
+    plain = form in ('nchw', 'compiled')
+    layout = torch.contiguous_format if plain else torch.channels_last
     layers = json.loads((folder / f'{"train" if what == "train" else "deploy"}.json').read_text())
     with np.load(folder / 'weights.npz') as weights:
         net = CaffeNet(layers, weights)
@@ -114,29 +116,32 @@ def main(folder: Path, what: str, times: int, form: str) -> None:
     if form == 'bf16':
         net, data = net.to(torch.bfloat16), data.to(torch.bfloat16)
     if what == 'train':
-        learn(net, data, times)
+        learn(net, data, times, form == 'compiled')
         return
     net.eval()
     with torch.inference_mode():
-        if what == 'output':
-            np.save(folder / f'torch-{form}.npy', net(data).float().numpy())
-        else:
-            measure(lambda: net(data), times)
+        computed = torch.compile(net) if form == 'compiled' else net
+        result = measure(lambda: computed(data), times)
+        hand_in(result, torch.__version__, computed(data).float().numpy(), folder / out)
 
 
-def learn(net: CaffeNet, data: torch.Tensor, times: int) -> None:
+def learn(net: CaffeNet, data: torch.Tensor, times: int, compiled: bool) -> None:
     """Measure iterations of forward, backward and update, as Caffe's solver makes them."""
     label = torch.full((1, *data.shape[2:]), 3)
     learned = [param for param in net.parameters() if param.requires_grad]
     optimizer = torch.optim.SGD(learned, lr=1e-14, momentum=0.99, weight_decay=0.0005)
+    computed = torch.compile(net) if compiled else net
+    scores = data
 
     def step() -> None:
+        nonlocal scores
         optimizer.zero_grad()
-        F.cross_entropy(net(data), label, ignore_index=255, reduction='sum').backward()
+        scores = computed(data)
+        F.cross_entropy(scores, label, ignore_index=255, reduction='sum').backward()
         optimizer.step()
 
-    measure(step, times)
+    hand_in(measure(step, times), torch.__version__, scores.detach().numpy())
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:])
