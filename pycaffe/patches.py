@@ -36,6 +36,13 @@ PATCHES = [
     Patch('io.py', 'import skimage.io', 'import skimage\nfrom caffe import _images', 'as above'),
     Patch(
         'io.py',
+        'from scipy.ndimage import zoom',
+        'from caffe._images import resize, zoom',
+        'SciPy and scikit-image take half a second to load: these load them when they are called',
+    ),
+    Patch('io.py', 'from skimage.transform import resize\n', '', 'as above'),
+    Patch(
+        'io.py',
         "order=interp_order, mode='constant')",
         "order=interp_order, mode='constant', anti_aliasing=False)",
         'scikit-image 0.15 began to blur before it shrinks an image',

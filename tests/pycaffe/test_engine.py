@@ -29,11 +29,15 @@ def run_python(*arguments, cwd):
 
 
 def test_imports_anywhere(tmp_path):
-    script = 'import caffe, os; print([os.path.abspath(caffe.__file__), caffe.__version__])'
+    script = (
+        'import caffe, os, sys\n'
+        "slow = [name for name in ('scipy.ndimage', 'skimage.io') if name in sys.modules]\n"
+        'print([os.path.abspath(caffe.__file__), caffe.__version__, slow])'
+    )
     result = run_python('-W', 'error', '-c', script, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    path, version = ast.literal_eval(result.stdout)
-    assert version == '1.0.0'
+    path, version, slow = ast.literal_eval(result.stdout)
+    assert version == '1.0.0' and not slow
     assert not Path(path).is_relative_to(ROOT / 'pycaffe')
 
 
