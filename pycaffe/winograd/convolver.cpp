@@ -401,12 +401,14 @@ class WinogradConvolver : public Convolver {
   const int channels_in, channels_out;  // of a group
 };
 
-// The work of an algorithm, in products of a channel with a channel.
+// The work of an algorithm for one image, in products of a channel with a channel. The algorithm does
+// not depend on how many images there are, so that those of a batch get the scores that each gets
+// alone.
 double work(const Geometry& g, const Algorithm& f) {
   constexpr double kTransform = 12;  // of a point, in such products
-  const double tiles = double(g.n) * parts_of(g.oh, f.m) * parts_of(g.ow, f.m);
+  const double tiles = double(parts_of(g.oh, f.m)) * parts_of(g.ow, f.m);
   const double in = g.c / g.group, out = g.k / g.group;
-  return g.group * f.a * f.a * (tiles * (in * out + kTransform * (in + out)) +
+  return double(g.group) * f.a * f.a * (tiles * (in * out + kTransform * (in + out)) +
                                 kTransform * in * out);
 }
 
@@ -448,7 +450,7 @@ const Kernels& kernels() {
 
 bool suits_winograd(const Geometry& g, const float*) {
   const winograd::Algorithm* algorithm = winograd::best(g);
-  return algorithm && winograd::work(g, *algorithm) < g.products();
+  return algorithm && winograd::work(g, *algorithm) < g.products() / g.n;
 }
 
 std::unique_ptr<Convolver> winograd_convolver(const Geometry& shape) {
