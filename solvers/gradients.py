@@ -73,17 +73,12 @@ def buckets_of(net: caffe.Net, spec: caffe_pb2.NetParameter) -> list[Bucket]:
 
 
 class Timing:
-    """How long sums took, in seconds over all steps: while any was under way, and while nothing
-    but that was waited for."""
+    """How long sums took, in seconds of each step: while any was under way, and while the net
+    waited for them, and for processes that were later."""
 
     def __init__(self) -> None:
-        self.steps = 0
-        self.under_way = self.waited = 0.0
-
-    @property
-    def hidden(self) -> float:
-        """The share of the time of sums in which the net computed."""
-        return max(0.0, 1 - self.waited / self.under_way) if self.under_way else 1.0
+        self.under_way: list[float] = []
+        self.waited: list[float] = []
 
 
 class _Sum:
@@ -118,7 +113,7 @@ class GradientSum:
         self._ready: deque[_Sum] = deque()
         self._scattering: deque[_Sum] = deque()
         self._gathering: deque[_Sum] = deque()
-        self._since = 0.0
+        self._since = self._under_way = 0.0
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._closed = False
@@ -154,9 +149,10 @@ class GradientSum:
                 time.sleep(PAUSE)
         if self._error:
             raise self._error
-        self.timing.waited += time.monotonic() - began
-        self.timing.steps += 1
+        self.timing.waited.append(time.monotonic() - began)
+        self.timing.under_way.append(self._under_way)
         self._next = self._done = 0
+        self._under_way = 0.0
 
     def close(self) -> None:
         """End the thread."""
@@ -234,7 +230,7 @@ class GradientSum:
                 array[...] = one.flat[start : start + len(array)]
                 start += len(array)
         if not self._scattering and not self._gathering:
-            self.timing.under_way += time.monotonic() - self._since
+            self._under_way += time.monotonic() - self._since
         with self._changed:
             self._done += 1
             self._changed.notify_all()

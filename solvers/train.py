@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -264,21 +265,19 @@ class Trainer:
         )
 
     def _note_timing(self, solver: caffe.SGDSolver, sums: Sums) -> None:
-        """Note in the log how long the sums of gradients took, and how long they were waited for,
-        in seconds a step."""
+        """Note in the log how long the sums of gradients took, and how long the net waited for
+        them and for later processes: the median over steps, in seconds."""
         timing = sums.timing
-        if not timing.steps:
+        if not timing.waited:
             return
-        under_way, waited = (
-            round(seconds / timing.steps, 6) for seconds in (timing.under_way, timing.waited)
-        )
+        under_way, waited = map(median, (timing.under_way, timing.waited))
         self.run.log.append(
             iteration=solver.iter,
             event='gradients were summed by several processes',
             processes=self.group.size,
             gradient_bytes=sums.bytes,
-            seconds_under_way=under_way,
-            seconds_waited=waited,
+            seconds_under_way=round(under_way, 6),
+            seconds_waited=round(waited, 6),
         )
 
     def _learn(

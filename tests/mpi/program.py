@@ -49,6 +49,7 @@ def exchanges() -> None:
         assert rank == teller or group.hears_stop()
         group.forget_stop()
         assert not group.hears_stop()
+        group.gather(None)  # before the next one tells
     print('ok')
 
 
@@ -93,7 +94,7 @@ def sums() -> None:
                         expected += array
                     expected *= np.float32(1 / group.size)
                 assert (net.params[name][index].diff == expected).all(), (name, index)
-        assert summed.timing.steps == 2 and 0 <= summed.timing.hidden <= 1
+        assert len(summed.timing.waited) == 2 and min(summed.timing.under_way) > 0
         summed.close()
     print('ok')
 
