@@ -181,6 +181,12 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
     return dict(profile=profile, cases=cases)
 
 
+def about() -> Result:
+    """Return what the figures depend on: not the threads of this process, nor a commit that is not
+    yet one."""
+    return {name: value for name, value in versions().items() if name not in ('fcn', 'threads')}
+
+
 def least(runs: Sequence[Result]) -> Result:
     """Return the run with the fastest step: other work on the machine only slows."""
     return min(runs, key=lambda one: min(one['seconds']))
@@ -206,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             load = os.getloadavg()[0]
             measured = measure(name, data, args.steps, args.rounds, args.rates)
             kept['nets'][name] = {**measured, 'load': load, 'nice': os.nice(0)}
-            kept |= dict(machine=machine(), versions=versions())
+            kept |= dict(machine=machine(), versions=about())
             write_text(file, json.dumps(kept, indent=1) + '\n')
     from .scaling_page import page, plot  # matplotlib is slow to import
 
