@@ -39,6 +39,11 @@ NETS_BY_LAYER = {
     'conv5_3': 'voc-fcn8s-atonce',
     'conv5': 'voc-fcn-alexnet',
 }
+# torchvision's nets have layers of the same names, and of these shapes.
+TORCH_SHAPES = {
+    'voc-fcn-googlenet': ('inception_3a/5x5', (32, 16, 3, 3)),
+    'voc-fcn-alexnet': ('conv1', (64, 3, 11, 11)),
+}
 PAPERS_IMAGES, PAPERS_PIXELS = 8498, 500 * 375  # that the paper's recipes are made for
 MIN_ITERATIONS = 2000
 SAMPLE = 200  # images whose sizes are looked at
@@ -217,9 +222,11 @@ def choose_net(weights: Sequence[str], device: str) -> Choice:
     """
     if weights:
         file = weights[0]
-        layers = {name for name, _ in read_weights(file)}
+        shapes = {name: blobs[0].shape for name, blobs in read_weights(file)}
         for layer, net in NETS_BY_LAYER.items():
-            if layer in layers:
+            if layer in shapes:
+                if net in TORCH_SHAPES and shapes.get(TORCH_SHAPES[net][0]) == TORCH_SHAPES[net][1]:
+                    net = f'{net}-torch'
                 return Choice(net, f'{file} is of its backbone')
         raise FCNError(f'{file}: is of no backbone that is known here; name a net')
     order = ['ilsvrc-googlenet', 'ilsvrc-vgg16', 'ilsvrc-alexnet']

@@ -1,5 +1,6 @@
 """The GoogLeNet backbone (Szegedy et al. 2014), with the final loss only and, when fully
-convolutional, without the last average pooling (section 4.1)."""
+convolutional, without the last average pooling (section 4.1). torchvision's differs in three
+things."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,11 +31,18 @@ class GoogLeNet:
     """GoogLeNet. Its strided kernels are odd, so odd kernels upsample; an even one would land on
     half a pixel. `param` holds the learning-rate multipliers of all its convolutions.
 
+    `lrn` says whether there is local response normalisation, `five` is the kernel of the layers
+    called 5x5, and `pool4` that of the pooling before inception 5a, whose even kernel in
+    torchvision's net shifts by 8 whole pixels.
+
     The mean over pixels that a normalised loss takes leaves a zero score layer little to learn
     from: it learns ten times as fast as the rest.
     """
 
     param: Multipliers = field(default_factory=lambda: LEARNED)
+    lrn: bool = True
+    five: int = 5
+    pool4: int = 3
     normalize_loss: bool = True
     score_lr: float = 10
     input_size: int = 224
@@ -54,21 +62,24 @@ class GoogLeNet:
 
         top = conv('conv1/7x7_s2', bottom, 64, 7, stride=2, pad=pad)
         n['pool1/3x3_s2'] = top = max_pool(top, 3)
-        n['pool1/norm1'] = top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
+        if self.lrn:
+            n['pool1/norm1'] = top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
         top = conv('conv2/3x3_reduce', top, 64, 1)
         top = conv('conv2/3x3', top, 192, 3, pad=1)
-        n['conv2/norm2'] = top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
+        if self.lrn:
+            n['conv2/norm2'] = top = L.LRN(top, local_size=5, alpha=1e-4, beta=0.75)
         n['pool2/3x3_s2'] = top = max_pool(top, 3)
         for name, (one, reduce3, three, reduce5, five, project) in INCEPTIONS.items():
             if name in ('4a', '5a'):
-                pool = f'pool{int(name[0]) - 1}/3x3_s2'
-                n[pool] = top = max_pool(top, 3)
+                kernel = self.pool4 if name == '5a' else 3
+                pool = f'pool{int(name[0]) - 1}/{kernel}x{kernel}_s2'
+                n[pool] = top = max_pool(top, kernel)
             prefix = f'inception_{name}'
             branch1 = conv(f'{prefix}/1x1', top, one, 1)
             reduced3 = conv(f'{prefix}/3x3_reduce', top, reduce3, 1)
             branch3 = conv(f'{prefix}/3x3', reduced3, three, 3, pad=1)
             reduced5 = conv(f'{prefix}/5x5_reduce', top, reduce5, 1)
-            branch5 = conv(f'{prefix}/5x5', reduced5, five, 5, pad=2)
+            branch5 = conv(f'{prefix}/5x5', reduced5, five, self.five, pad=self.five // 2)
             n[f'{prefix}/pool'] = max_pool(top, 3, stride=1, pad=1)
             branch_pool = conv(f'{prefix}/pool_proj', n[f'{prefix}/pool'], project, 1)
             n[f'{prefix}/output'] = top = L.Concat(branch1, branch3, branch5, branch_pool)
@@ -94,3 +105,4 @@ class GoogLeNet:
 
 GOOGLENET = GoogLeNet()
 GOOGLENET_FROZEN = GoogLeNet(FROZEN)
+GOOGLENET_TORCH = GoogLeNet(lrn=False, five=3, pool4=2)

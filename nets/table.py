@@ -7,9 +7,9 @@ from functools import partial
 
 from fcn.errors import FCNError
 
-from .alexnet import ALEXNET
+from .alexnet import ALEXNET, ALEXNET_TORCH
 from .config import NetConfig
-from .googlenet import GOOGLENET, GOOGLENET_FROZEN
+from .googlenet import GOOGLENET, GOOGLENET_FROZEN, GOOGLENET_TORCH
 from .miniature import MINIATURE
 from .vgg import (
     VGG16,
@@ -23,7 +23,8 @@ from .vgg import (
 _BERKELEY = 'https://dl.caffe.berkeleyvision.org/{}.caffemodel'.format
 _OXFORD = 'https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/{}.caffemodel'.format
 
-# The ILSVRC classifiers that the backbones come from. They are fetched, not trained.
+# The ILSVRC classifiers that the backbones come from. They are fetched, not trained; torchvision's
+# AlexNet and GoogLeNet are other nets than Caffe's, and `surgery import` brings their weights.
 classifier = partial(NetConfig, data='ilsvrc')
 _CLASSIFIERS = {
     'ilsvrc-vgg16': classifier(
@@ -39,6 +40,12 @@ _CLASSIFIERS = {
     ),
     'ilsvrc-googlenet': classifier(
         about='GoogLeNet, the classifier', backbone=GOOGLENET, url=_BERKELEY('bvlc_googlenet')
+    ),
+    'ilsvrc-alexnet-torch': classifier(
+        about="AlexNet as torchvision's, the classifier", backbone=ALEXNET_TORCH
+    ),
+    'ilsvrc-googlenet-torch': classifier(
+        about="GoogLeNet as torchvision's, the classifier", backbone=GOOGLENET_TORCH
     ),
 }
 
@@ -112,6 +119,21 @@ _VOC = {
         head='voc-fcn8s-googlenet',
         parents={'voc-fcn16s-googlenet': ''},
         base_lr=1e-07,
+    ),
+    'voc-fcn-alexnet-torch': voc(
+        about="AlexNet from torchvision's weights, batches of 20",
+        backbone=ALEXNET_TORCH,
+        head='voc-fcn32s',
+        parents={'ilsvrc-alexnet-torch': ''},
+        recipe='cvpr',
+        base_lr=0.0001,
+    ),
+    'voc-fcn-googlenet-torch': voc(
+        about="GoogLeNet from torchvision's weights",
+        backbone=GOOGLENET_TORCH,
+        head='voc-fcn32s',
+        parents={'ilsvrc-googlenet-torch': ''},
+        base_lr=5e-05,
     ),
     'voc-fcn32s-lower-lr': voc(
         about='a hundredth of the rate, no skip',

@@ -13,6 +13,7 @@ from .snapshot import MANIFEST, STATE, WEIGHTS, file_name, verify
 from .snapshots import BEST, Choice
 
 FETCHED = Path('weights')  # where prepare.py puts what is published
+IMPORT = 'import'  # the kind of weights that `surgery import` brings
 
 logger = logging.getLogger('fcn')
 
@@ -116,9 +117,15 @@ def _without_weights(name: str, missing: Sequence[str], runs: str | Path) -> Run
     """Return the error of a net whose parents are `missing`, with the commands that bring them."""
     fetch, train = _needed(missing, runs)
     prepare = command_line('prepare')
+    imported = fetch.pop(IMPORT, [])
     commands = [f'`{prepare} {kind} {" ".join(names)}`' for kind, names in fetch.items()]
+    commands += [
+        f'`{command_line("surgery")} import torch FILE {FETCHED / name}.caffemodel`'
+        for name in imported
+    ]
     commands += [f'`{command_line("solve")} {" ".join(train)}`'] if train else []
-    bring = ' and '.join(['fetch'] * bool(fetch) + ['train'] * bool(train))
+    verbs = {'fetch': fetch, 'import': imported, 'train': train}
+    bring = ' and '.join(verb for verb, names in verbs.items() if names)
     instead = ''
     if all(not find(parent).is_classifier and find(parent).url for parent in missing):
         instead = f'fetch the published weights with `{prepare} fcn-weights {" ".join(missing)}`, '
@@ -130,8 +137,13 @@ def _without_weights(name: str, missing: Sequence[str], runs: str | Path) -> Run
 
 
 def published(name: str) -> Path | None:
-    """Return the caffemodel of net `name` as its authors published it, None if it is not here."""
-    file = FETCHED / (find(name).url or '').rpartition('/')[2]
+    """Return the caffemodel of net `name` as its authors published it, None if it is not here.
+
+    A classifier that is imported is published elsewhere, and has its own name here.
+    """
+    config = find(name)
+    default = f'{name}.{WEIGHTS}' if config.is_classifier and not config.max_iter else ''
+    file = FETCHED / (config.url or default).rpartition('/')[2]
     return file if file.is_file() else None
 
 
@@ -159,14 +171,14 @@ def _no_snapshots(file: Path, name: str, runs: str | Path) -> RunError:
 
 
 def _needed(names: Sequence[str], runs: str | Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Return what gives nets their weights: those to fetch, as {kind: names}, and those to train,
-    ancestors first."""
+    """Return what gives nets their weights: those to fetch, as {kind: names}, or to import; and
+    those to train, ancestors first."""
     fetch: dict[str, list[str]] = {}
     train: list[str] = []
     for name in names:
         config = find(name)
         if not config.max_iter:
-            fetch.setdefault('ilsvrc', []).append(name)
+            fetch.setdefault('ilsvrc' if config.url else IMPORT, []).append(name)
             continue
         ancestors = [
             parent for parent in config.parents if not (_run(parent, runs) or published(parent))

@@ -1,11 +1,14 @@
 """Net surgery on files.
 
     fcn surgery init NET OUT --weights FILE   make the starting weights of a net of nets/table.py
+    fcn surgery import torch FILE OUT         take a classifier's weights out of PyTorch's file
     fcn surgery cast PROTOTXT FILE OUT        make a classifier fully convolutional
     fcn surgery rarefy PROTOTXT OUT           remove a net's subsampling and dilate what follows
 
-`init` prints what was copied, cast, not used and filled. `cast` writes OUT.prototxt and
-OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the net has already.
+`init` prints what was copied, cast, not used and filled. `import` takes VGG-16, VGG-19, AlexNet and
+GoogLeNet of torchvision, and VGG of Hugging Face, as .pth or .safetensors, and needs no PyTorch.
+`cast` writes OUT.prototxt and OUT.caffemodel. `rarefy` writes a prototxt, for the weights that the
+net has already.
 """
 
 import argparse
@@ -16,12 +19,14 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from fcn.cli import Parser, integer
+from fcn.data_layers.ilsvrc import MEAN
 from fcn.engine import caffe
 from fcn.errors import FCNError, WeightsError
 from fcn.io import check_writable, write_text
 from fcn.nets import deploy_net, find
 from fcn.surgery import (
     convolutionalize,
+    import_torch,
     load,
     rarefy,
     read_spec,
@@ -54,6 +59,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='draw layers that the files lack from seeded Gaussians',
     )
     init.add_argument('--seed', type=integer(0), default=1337, help='random seed of the Gaussians')
+    other = commands.add_parser('import', help="take a classifier's weights out of PyTorch")
+    other.add_argument('source', choices=['torch'], help='whose file it is: torch')
+    other.add_argument('weights', metavar='FILE', help='.pth, .pt or .safetensors')
+    other.add_argument('out', type=Path, metavar='OUT', help='caffemodel to write')
+    other.add_argument(
+        '--mean',
+        type=mean,
+        default=MEAN,
+        metavar='B,G,R',
+        help='what is subtracted from images in Caffe, 0 to 255 (default: '
+        f'{",".join(f"{value:.3f}" for value in MEAN)}, as of the nets here)',
+    )
     full = commands.add_parser('cast', help='make a classifier fully convolutional')
     full.add_argument(
         'net', metavar='PROTOTXT', help="the classifier's deploy prototxt, or a net's name"
@@ -82,6 +99,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='dilate nothing; the output is a batch of subsampled versions',
     )
     return parser.parse_args(arguments)
+
+
+def mean(text: str) -> tuple[float, ...]:
+    """Return the blue, green and red of an argument such as 104,117,123."""
+    values = tuple(float(part) for part in text.split(','))
+    if len(values) != 3 or not all(0 <= value <= 255 for value in values):
+        raise argparse.ArgumentTypeError(f'{text[:40]} is not three numbers from 0 to 255')
+    return values
 
 
 def spec_of(net: str) -> 'caffe.proto.caffe_pb2.NetParameter':
@@ -114,6 +139,12 @@ def init(args: argparse.Namespace) -> None:
             'a file that has them, or draw them with --init-missing'
         )
     save(net, args.out)
+
+
+def imported(args: argparse.Namespace) -> None:
+    check_outputs(args.out, inputs=[args.weights])
+    result = import_torch(args.weights, args.out, args.mean)
+    print('\n'.join(map(printable, str(result).split('\n'))))
 
 
 def cast(args: argparse.Namespace) -> None:
@@ -154,5 +185,5 @@ def rarefied(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
-    {'init': init, 'cast': cast, 'rarefy': rarefied}[args.command](args)
+    {'init': init, 'import': imported, 'cast': cast, 'rarefy': rarefied}[args.command](args)
     print(printable(args.out))
