@@ -1,6 +1,6 @@
 // Winograd convolutions of whole images on all threads. What a part of the work is depends on the
-// shape alone, and threads take one part after another, so that a thread that waits for a core holds
-// nobody up. An output's value depends on neither the parts nor the threads.
+// shape alone, and threads take one part after another, so that a thread that waits for a core
+// holds nobody up. An output's value depends on neither the parts nor the threads.
 #include <omp.h>
 
 #include <algorithm>
@@ -22,11 +22,15 @@ namespace {
 // Channels of the output at once.
 constexpr int kBlock = 64;
 // Bytes of the transforms of a block of tiles: about what the second level of cache holds.
-constexpr size_t kTileBytes = size_t(1536) << 10;
-// Above this the transformed weights are not kept for all tiles, but made for each of some chunks of
-// tiles, whose transforms take at most kChunkBytes.
-constexpr size_t kWeightBytes = size_t(12) << 20;
+constexpr size_t kTileBytes = size_t(768) << 10;
+// At least, and at most, so many tiles, which share the way of the weights through the cache.
+constexpr int kFewTiles = 36, kManyTiles = 96;
+// Above this the transformed weights are not kept for all tiles, but made for each of some chunks
+// of tiles, whose transforms take at most kChunkBytes.
+constexpr size_t kWeightBytes = size_t(20) << 20;
 constexpr size_t kChunkBytes = size_t(16) << 20;
+// Where there are more than twice as many inputs (fc6, backward), only so many at once.
+constexpr int kMostInputs = 512;
 
 int round_up(int value, int step) { return (value + step - 1) / step * step; }
 int parts_of(int count, int step) { return (count + step - 1) / step; }
@@ -80,36 +84,32 @@ class Forward {
   }
 
  private:
-  size_t weights_point(int outputs) const {
-    return size_t(job_.inputs) * round_up(outputs, kernels_.lanes) + 16;
+  size_t weights_point(int outputs) const { return weights_point(outputs, job_.inputs); }
+  size_t weights_point(int outputs, int inputs) const {
+    return size_t(inputs) * round_up(outputs, kernels_.lanes) + 16;
   }
   int block_width() const { return std::min(kBlock, round_up(job_.outputs, kernels_.lanes)); }
   int width_of(int block) const { return std::min(kBlock, job_.outputs - block * kBlock); }
 
-  Weights weights_from(int output) const {
+  Weights weights_from(int output, int input, int inputs) const {
     Weights weights = job_.weights;
-    weights.data += output * weights.output;
+    weights.data += output * weights.output + input * weights.input;
+    weights.inputs = inputs;
     return weights;
   }
 
-  // The outputs of a block of channels from transformed tiles.
-  void finish(const Transformed& source, const Tiles& tiles, const float* weights, int first,
-              int count, float* product) const {
-    const int width = round_up(count, kernels_.lanes);
-    const Transformed result{product, point_step(size_t(tiles.count) * width), size_t(width)};
-    kernels_.multiply(points_, tiles.count, job_.inputs, count, source, weights,
-                      weights_point(count), result);
+  // Writes `count` output channels, from `first` on.
+  void write(const Transformed& product, const Tiles& tiles, int first, int count) const {
     Planes target = job_.target;
     target.data += first * target.plane;
-    f_.output(result, tiles, count, job_.bias ? job_.bias + first : nullptr, job_.relu, target);
+    f_.output(product, tiles, count, job_.bias ? job_.bias + first : nullptr, job_.relu, target);
   }
 
   // All weights are transformed first. Then each thread takes a block of tiles all the way.
   void by_tiles() const {
     const size_t tile_bytes = size_t(points_) * depth_ * sizeof(float);
-    const int fitting = int(kTileBytes / tile_bytes) / kernels_.rows * kernels_.rows;
-    const int even = round_up(parts_of(job_.tiles, 8), kernels_.rows);
-    const int step = std::max(2 * kernels_.rows, std::min({fitting, even, 16 * kernels_.rows}));
+    const int fitting = std::clamp(int(kTileBytes / tile_bytes), kFewTiles, kManyTiles);
+    const int step = round_up(std::min(fitting, parts_of(job_.tiles, 8)), kernels_.rows);
     const int blocks = parts_of(job_.outputs, kBlock);
     const size_t block_floats = points_ * weights_point(block_width());
     const size_t source_floats = points_ * point_step(size_t(step) * depth_);
@@ -123,7 +123,7 @@ class Forward {
       const int output = part * kernels_.panel, block = output / kBlock;
       const int count = std::min(kernels_.panel, job_.outputs - output);
       float* to = weights + block * block_floats + size_t(output % kBlock) * job_.inputs;
-      f_.weights(weights_from(output), count, to, weights_point(width_of(block)));
+      f_.weights(weights_from(output, 0, job_.inputs), count, to, weights_point(width_of(block)));
     });
     for_each_part(parts_of(job_.tiles, step), threads_, [&](int part, int thread) {
       const int first = part * step;
@@ -132,47 +132,68 @@ class Forward {
                                point_step(size_t(step) * depth_), size_t(depth_)};
       f_.source(job_.source, tiles, job_.inputs, source);
       for (int block = 0; block < blocks; ++block) {
-        finish(source, tiles, weights + block * block_floats, block * kBlock, width_of(block),
-               reinterpret_cast<float*>(regions[2]) + thread * product_floats);
+        const int count = width_of(block);
+        const Transformed product{reinterpret_cast<float*>(regions[2]) + thread * product_floats,
+                                  point_step(size_t(step) * block_width()), size_t(block_width())};
+        kernels_.multiply(points_, tiles.count, job_.inputs, count, source,
+                          weights + block * block_floats, weights_point(count), false, product);
+        write(product, tiles, block * kBlock, count);
       }
     });
   }
 
-  // All tiles of a chunk are transformed first. Then each thread takes a block of outputs all the
-  // way, and its weights are transformed where they stay in cache.
+  // All tiles of a chunk are transformed first, in some of the inputs. Then each thread takes a
+  // block of outputs all the way, and its weights are transformed where they stay in cache.
   void by_outputs() const {
-    const size_t tile_bytes = size_t(points_) * depth_ * sizeof(float);
+    const int inputs = job_.inputs > 2 * kMostInputs ? kMostInputs : job_.inputs;
+    const int depth = round_up(inputs, kernels_.lanes);
+    const bool few = parts_of(job_.outputs, kBlock) < 2 * threads_;
+    const int width = few ? std::max(kernels_.panel, kBlock / 2) : kBlock;
+    // Products of some inputs wait, of all outputs, for those of the others.
+    const bool waits = inputs < job_.inputs;
+    const int product_width = waits ? round_up(job_.outputs, width) : width;
+    const int widest = waits ? std::max(depth, product_width) : depth;
+    const size_t tile_bytes = size_t(points_) * widest * sizeof(float);
     const int most = std::max(1, int(kChunkBytes / tile_bytes));
-    const int chunks = parts_of(job_.tiles, most);
-    const int chunk = std::min(job_.tiles, round_up(parts_of(job_.tiles, chunks), kernels_.rows));
-    const int width = kernels_.panel * std::max(1, 32 / kernels_.panel);
-    const size_t source_point = point_step(size_t(chunk) * depth_);
-    const size_t weight_floats = points_ * weights_point(width);
-    const size_t product_floats = points_ * point_step(size_t(chunk) * width);
-    const auto regions =
-        workspace({points_ * source_point * sizeof(float),
-                   threads_ * weight_floats * sizeof(float),
-                   threads_ * product_floats * sizeof(float)});
-    const Transformed source{reinterpret_cast<float*>(regions[0]), source_point, size_t(depth_)};
-    constexpr int kChannels = 32;
+    const int chunk = round_up(parts_of(job_.tiles, parts_of(job_.tiles, most)), kernels_.rows);
+    const size_t source_point = point_step(size_t(chunk) * depth);
+    const size_t weight_floats = points_ * weights_point(width, inputs);
+    const size_t product_point = point_step(size_t(chunk) * product_width);
+    const auto regions = workspace(
+        {points_ * source_point * sizeof(float), threads_ * weight_floats * sizeof(float),
+         (waits ? 1 : threads_) * points_ * product_point * sizeof(float)});
+    const Transformed source{reinterpret_cast<float*>(regions[0]), source_point, size_t(depth)};
     for (int first = 0; first < job_.tiles; first += chunk) {
       const Tiles tiles{job_.grid, first, std::min(chunk, job_.tiles - first)};
-      for_each_part(parts_of(job_.inputs, kChannels), threads_, [&](int part, int) {
-        const int channel = part * kChannels;
-        Planes from = job_.source;
-        from.data += channel * from.plane;
-        Transformed to = source;
-        to.data += channel;
-        f_.source(from, tiles, std::min(kChannels, job_.inputs - channel), to);
-      });
-      for_each_part(parts_of(job_.outputs, width), threads_, [&](int part, int thread) {
-        float* weights = reinterpret_cast<float*>(regions[1]) + thread * weight_floats;
-        const int output = part * width, count = std::min(width, job_.outputs - output);
-        f_.weights(weights_from(output), count, weights, weights_point(count));
-        finish(source, tiles, weights, output, count,
-               reinterpret_cast<float*>(regions[2]) + thread * product_floats);
-      });
+      for (int input = 0; input < job_.inputs; input += inputs) {
+        const int count = std::min(inputs, job_.inputs - input);
+        transform(tiles, input, count, source);
+        for_each_part(parts_of(job_.outputs, width), threads_, [&](int part, int thread) {
+          const int output = part * width, outputs = std::min(width, job_.outputs - output);
+          float* weights = reinterpret_cast<float*>(regions[1]) + thread * weight_floats;
+          float* products = reinterpret_cast<float*>(regions[2]);
+          products += waits ? output : thread * points_ * product_point;
+          const size_t point = weights_point(outputs, count);
+          f_.weights(weights_from(output, input, count), outputs, weights, point);
+          const Transformed product{products, product_point, size_t(product_width)};
+          kernels_.multiply(points_, tiles.count, count, outputs, source, weights, point, input > 0,
+                            product);
+          if (input + count == job_.inputs) write(product, tiles, output, outputs);
+        });
+      }
     }
+  }
+
+  // Transforms some input channels of tiles on all threads.
+  void transform(const Tiles& tiles, int first, int count, const Transformed& to) const {
+    constexpr int kChannels = 32;
+    for_each_part(parts_of(count, kChannels), threads_, [&](int part, int) {
+      const int channel = part * kChannels;
+      Planes from = job_.source;
+      from.data += (first + channel) * from.plane;
+      const Transformed there{to.data + channel, to.point, to.tile};
+      f_.source(from, tiles, std::min(kChannels, count - channel), there);
+    });
   }
 
   const Kernels& kernels_;
@@ -405,11 +426,11 @@ class WinogradConvolver : public Convolver {
 // not depend on how many images there are, so that those of a batch get the scores that each gets
 // alone.
 double work(const Geometry& g, const Algorithm& f) {
-  constexpr double kTransform = 12;  // of a point, in such products
+  constexpr double kTransform = 8;  // of a point, in such products
   const double tiles = double(parts_of(g.oh, f.m)) * parts_of(g.ow, f.m);
   const double in = g.c / g.group, out = g.k / g.group;
-  return double(g.group) * f.a * f.a * (tiles * (in * out + kTransform * (in + out)) +
-                                kTransform * in * out);
+  return double(g.group) * f.a * f.a *
+         (tiles * (in * out + kTransform * (in + out)) + kTransform * in * out);
 }
 
 const Algorithm* best(const Geometry& g) {
@@ -450,7 +471,9 @@ const Kernels& kernels() {
 
 bool suits_winograd(const Geometry& g, const float*) {
   const winograd::Algorithm* algorithm = winograd::best(g);
-  return algorithm && winograd::work(g, *algorithm) < g.products() / g.n;
+  // Products of few channels wait for memory half of the time.
+  const double direct = (g.c / g.group < 8 ? 2 : 1) * g.products() / g.n;
+  return algorithm && winograd::work(g, *algorithm) < direct;
 }
 
 std::unique_ptr<Convolver> winograd_convolver(const Geometry& shape) {

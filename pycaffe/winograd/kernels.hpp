@@ -2,10 +2,10 @@
 // matrices between them. The same source (kernels.inc) is compiled for several instruction sets;
 // convolver.cpp cuts a convolution into these pieces.
 //
-// F(m×m, r×r) computes tiles of m×m outputs of an r×r kernel from tiles of a×a inputs, a = m + r − 1,
-// with a² products for each pair of channels in the place of m²·r² (Lavin and Gray, "Fast Algorithms
-// for Convolutional Neural Networks", 2016). Its a points are 0, ±1, ±2, ∞ for a = 6, and ±1/2
-// besides for a = 8.
+// F(m×m, r×r) computes tiles of m×m outputs of an r×r kernel from tiles of a×a inputs,
+// a = m + r − 1, with a² products for each pair of channels in the place of m²·r² (Lavin and Gray,
+// "Fast Algorithms for Convolutional Neural Networks", 2016). Its a points are 0, ±1, ±2, ∞ for
+// a = 6, and ±1/2 besides for a = 8.
 //
 // In memory, the transform of tiles is [point][tile][channel]; that of weights is, for a block of
 // outputs, [point][panel of outputs][input][output of the panel].
@@ -22,7 +22,7 @@ struct Grid {
   int step;          // rows and columns from one tile to the next
 };
 
-// N×C×H×W floats, or a window of them: what lies outside of h×w counts as zero and is not written.
+// N×C×H×W floats, or a window of them. What lies outside of h×w counts as zero, and is not written.
 struct Planes {
   float* data;
   size_t image, plane, row;  // floats from one to the next
@@ -52,8 +52,8 @@ struct Weights {
 // An algorithm F(m×m, r×r) on one instruction set. Channels are counted from the pointers given.
 struct Algorithm {
   int m, r, a;
-  // Writes the transforms of source tiles, zeros in channels from `channels` to the next multiple of
-  // the width of a vector.
+  // Writes the transforms of source tiles; anything in channels from `channels` to the next
+  // multiple of the width of a vector.
   void (*source)(const Planes& from, const Tiles& tiles, int channels, const Transformed& to);
   // Writes the transforms of m×m tiles of gradients of the output, likewise.
   void (*gradient)(const Planes& from, const Tiles& tiles, int channels, const Transformed& to);
@@ -75,9 +75,9 @@ struct Kernels {
   int panel;  // outputs of a panel of weights
   int rows;   // tiles that one call of the innermost code multiplies: the best multiple
   const Algorithm* algorithms;  // in order of kSizes
-  // For each point: to = from · weights.
+  // For each point: to = or += from · weights.
   void (*multiply)(int points, int tiles, int inputs, int outputs, const Transformed& from,
-                   const float* weights, size_t weights_point, const Transformed& to);
+                   const float* weights, size_t weights_point, bool add, const Transformed& to);
   // For each point: to (rows × columns) = or += the sum over tiles of gradient × source.
   void (*multiply_tiles)(int points, int tiles, int rows, int columns, const Transformed& gradient,
                          const Transformed& source, bool add, const Transformed& to);
