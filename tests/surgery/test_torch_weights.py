@@ -22,6 +22,7 @@ GOOGLENET = LAYOUTS[-1]
 
 def save_safetensors(path, arrays):
     """Write float32 arrays as .safetensors."""
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     sizes = [array.nbytes for array in arrays.values()]
     offsets = pairwise(np.cumsum([0, *sizes]).tolist())
     header = {
@@ -32,7 +33,7 @@ def save_safetensors(path, arrays):
     with path.open('wb') as file:
         file.write(struct.pack('<Q', len(text)) + text)
         for array in arrays.values():
-            file.write(np.ascontiguousarray(array, np.float32).tobytes())
+            file.write(np.ascontiguousarray(array).tobytes())
 
 
 def googlenet(seed=0, classes=1000):

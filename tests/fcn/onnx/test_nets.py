@@ -1,6 +1,7 @@
 """Every deploy net of the table, as ONNX Runtime computes its export, against Caffe, at sizes where
 rounding shows. The quick tests take thin nets of the same layers."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -77,29 +78,58 @@ def test_thin_net(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', distinct(NETS))
-def test_net_at_many_sizes(name):
-    large = (500, 333) if 'fcn8s' in name else (97, 61)
-    check(
-        name,
-        NETS[name],
-        [size for size in MORE_SIZES if np.prod(size) <= np.prod(large)],
-        tolerance=1e-5,
-    )
+@pytest.mark.parametrize('name', distinct(VGGS))
+def test_thin_net_at_many_sizes(name):
+    check(name, thin(NETS[name]), MORE_SIZES, tolerance=1e-5)
+
+
+REAL = [name for name in distinct(NETS) if name not in VGGS or name.startswith('mini')]
+REAL += ['voc-fcn8s', 'nyud-fcn16s-color-hha', 'siftflow-fcn8s', 'ilsvrc-vgg16']
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'name',
-    [
-        'mini-fcn8s',
-        'mini-siftflow-fcn16s',
-        'mini-nyud-fcn16s-color-hha',
-        'voc-fcn-alexnet',
-        'voc-fcn8s-googlenet',
-    ],
-)
+@pytest.mark.parametrize('name', REAL)
+def test_net_of_full_width(name):
+    check(name, NETS[name], [(1, 1), (97, 61)], tolerance=1e-5)
+    if name == 'voc-fcn8s':
+        check(name, NETS[name], [(500, 333)], batches=(1,), tolerance=1e-5)
+
+
+OPENVINO = [
+    'mini-fcn8s',
+    'mini-siftflow-fcn16s',
+    'mini-nyud-fcn16s-color-hha',
+    'voc-fcn-alexnet',
+    'voc-fcn8s-googlenet',
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', OPENVINO)
 def test_net_in_openvino(name):
     """A second runtime, which shares no code with the first, computes the same."""
     pytest.importorskip('openvino')
     check(name, NETS[name], [(1, 1), (97, 61)], openvino, tolerance=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mini-fcn8s', 'voc-fcn8s', 'mini-siftflow-fcn16s'])
+def test_net_as_a_module_of_pytorch(name):
+    """By onnx2torch, as docs/deploy.md says."""
+    torch, onnx2torch = pytest.importorskip('torch'), pytest.importorskip('onnx2torch')
+    torch.set_num_threads(1)
+
+    def in_pytorch(model):
+        module = onnx2torch.convert(model).eval()
+        names = [output.name for output in model.graph.output]
+
+        def run(inputs):
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # of PyTorch about onnx2torch
+                found = module(*map(torch.from_numpy, inputs.values()))
+            found = [found] if len(names) == 1 else found
+            return {key: value.numpy() for key, value in zip(names, found, strict=True)}
+
+        return run
+
+    check(name, NETS[name], [(33, 20), (97, 61)], in_pytorch, batches=(1,), tolerance=1e-5)
