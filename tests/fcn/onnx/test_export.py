@@ -53,7 +53,7 @@ def test_a_file_scores_images_of_any_size_as_the_library_does(weights, tmp_path,
         batch = np.stack([kind.blob(image) for image in images])
         (scores,) = session.run(['score'], {'data': batch})
         for image, found in zip(images, scores, strict=True):
-            assert np.allclose(found, seg.scores(image), rtol=1e-5, atol=1e-6)
+            assert check.relative_difference(found, seg.scores(image)) < 1e-5
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -49,7 +49,7 @@ def blobs(source, height, width, batch, seed=0):
     }
 
 
-def check(name, config, sizes, runtime=onnx_runtime, batches=(1, 2), tolerance=2e-6):
+def check(name, config, sizes, runtime=onnx_runtime, batches=(1, 2), tolerance=1e-5):
     source = source_of(name, config)
     if config.is_classifier:
         source.pinned, tolerance = 'a classifier', 1e-4  # of a probability
@@ -80,7 +80,7 @@ def test_thin_net(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', distinct(VGGS))
 def test_thin_net_at_many_sizes(name):
-    check(name, thin(NETS[name]), MORE_SIZES, tolerance=1e-5)
+    check(name, thin(NETS[name]), MORE_SIZES)
 
 
 REAL = [name for name in distinct(NETS) if name not in VGGS or name.startswith('mini')]
@@ -90,9 +90,9 @@ REAL += ['voc-fcn8s', 'nyud-fcn16s-color-hha', 'siftflow-fcn8s', 'ilsvrc-vgg16']
 @pytest.mark.slow
 @pytest.mark.parametrize('name', REAL)
 def test_net_of_full_width(name):
-    check(name, NETS[name], [(1, 1), (97, 61)], tolerance=1e-5)
+    check(name, NETS[name], [(1, 1), (97, 61)])
     if name == 'voc-fcn8s':
-        check(name, NETS[name], [(500, 333)], batches=(1,), tolerance=1e-5)
+        check(name, NETS[name], [(500, 333)], batches=(1,))
 
 
 OPENVINO = [
@@ -109,7 +109,7 @@ OPENVINO = [
 def test_net_in_openvino(name):
     """A second runtime, which shares no code with the first, computes the same."""
     pytest.importorskip('openvino')
-    check(name, NETS[name], [(1, 1), (97, 61)], openvino, tolerance=1e-5)
+    check(name, NETS[name], [(1, 1), (97, 61)], openvino)
 
 
 @pytest.mark.slow
@@ -132,4 +132,4 @@ def test_net_as_a_module_of_pytorch(name):
 
         return run
 
-    check(name, NETS[name], [(33, 20), (97, 61)], in_pytorch, batches=(1,), tolerance=1e-5)
+    check(name, NETS[name], [(33, 20), (97, 61)], in_pytorch, batches=(1,))
