@@ -110,5 +110,5 @@ $(BUILT): $(VENV)/.python $(ENGINE)
 
 $(VENV)/.project: $(BUILT) pyproject.toml setup.cfg
 	@echo "setup: the project and what it is tested with"
-	@$(PIP) --editable '.[test]'
+	@$(PIP) --editable '.[test,serve,tensorboard]'
 	@touch $@

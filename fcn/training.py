@@ -75,6 +75,7 @@ def train(
     val_every: int | None = None,
     val_images: int | None = None,
     snapshot_every: int | None = None,
+    tensorboard: bool = False,
     gpu: int | None = None,
     progress: Progress | None = None,
     classes: int | str | Sequence[str] | None = None,
@@ -169,6 +170,7 @@ def train(
         crop=crop,
         sampling=sample,
         balance=balance,
+        tensorboard=tensorboard,
         new_run=lambda: _new_run(arguments),
         group=group,
     )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.listeners: list[Callable[[Record], None]] = []
 
     def append(self, **record: Any) -> None:
-        """Add a record, with the time in seconds since 1970."""
+        """Add a record, with the time in seconds since 1970, and hand it to the listeners."""
+        record = {'time': round(time.time(), 1), **record}
         with self.path.open('a') as file:
-            file.write(json.dumps({'time': round(time.time(), 1), **record}) + '\n')
+            file.write(json.dumps(record) + '\n')
+        for listener in self.listeners:
+            listener(record)
 
     def read(self) -> list[Record]:
         """Return the records.

@@ -40,6 +40,8 @@ class Options:
     balance: bool = False
     # A set of the user's own images, whose classes the net takes.
     own: OwnConfig | None = None
+    # Write event files for TensorBoard too.
+    tensorboard: bool = False
     # Returns the command that starts a new run from this one with these options, for messages.
     new_run: Callable[[], str] | None = None
     # The processes that train together.

@@ -4,6 +4,7 @@ from fcn.data_layers import Source
 from fcn.errors import FCNError
 from fcn.nets import NetConfig
 
+from . import tensorboard
 from .options import Options
 
 MAX_BATCH = 2**31 - 1  # Caffe's iter_size has 32 bits.
@@ -13,6 +14,8 @@ def check(name: str, config: NetConfig, options: Options) -> None:
     """Raise FCNError unless net `name` of this config can be trained as `options` ask."""
     if not config.max_iter:
         raise FCNError(f'{name} is fetched, not trained; name another net')
+    if options.tensorboard:
+        tensorboard.check_installed()
     if config.is_classifier and (options.balance or options.sampling):
         raise FCNError(
             f'{name} is a classifier, whose loss has no pixels to weight or to sample; leave out '

@@ -37,6 +37,7 @@ from .progress import Progress
 from .recipes import recipe_of, solver_prototxt
 from .run import MANIFEST, SURGERY, Run
 from .share import Share, share_out
+from .tensorboard import TensorBoard
 from .together import Alone, Together, check_equal, seeded_passes
 from .validation import Results, Validation
 
@@ -180,6 +181,7 @@ class Trainer:
                 losses = self._resume(solver, data)
             else:
                 self._start(solver, sources)
+            board = self._board(stack) if self.options.tensorboard and group.first else None
             validate = Validation(
                 self.name,
                 self.config,
@@ -194,6 +196,7 @@ class Trainer:
                 self._circumstances,
                 group,
                 nets,
+                board,
             )
             stack.callback(validate.close)
             release_activations(solver.net)
@@ -343,6 +346,14 @@ class Trainer:
         """Return whether the net is validated after so many iterations. It is snapshotted as well,
         in case it is the best."""
         return iteration % self.val_every == 0 or iteration >= self.max_iter
+
+    def _board(self, stack: contextlib.ExitStack) -> TensorBoard:
+        """Return the event files that the run's log is written to as well."""
+        log = self.run.log
+        board = stack.enter_context(TensorBoard(self.run.folder, self.run.iteration, log.read()))
+        log.listeners.append(board.record)
+        stack.callback(log.listeners.clear)
+        return board
 
     def _circumstances(self, iteration: int) -> Circumstances:
         """Return what is known of the run, to explain what goes wrong in it."""

@@ -1,23 +1,26 @@
 """Validates a net that is being trained: the four metrics of section 5, and warnings."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fcn.data_layers import Source
+from fcn.data_layers import Source, evenly_spread
 from fcn.engine import caffe, release_activations
+from fcn.errors import DataError
 from fcn.inference import close_layers, compared_blobs, evaluate
 from fcn.memory_estimate import Tiles
-from fcn.metrics import format_results, metrics, or_none
+from fcn.metrics import class_iou, format_results, metrics, or_none
 from fcn.mpi import Group
 from fcn.nets import NetConfig
 from fcn.tiled_evaluation import TiledEvaluation
+from fcn.visualize import overlay
 
 from .advice import Advice, Circumstances, advise
 from .run import Run
+from .tensorboard import IMAGES, SIDE, Picture, TensorBoard
 
 Results = dict[str, dict[str, float]]
 
@@ -32,7 +35,7 @@ class Validation:
     and the val.prototxt name. `drop_absent` leaves classes that the truth lacks out of the mean IU.
     A validation ends early once `stopped()` in one of them, as `agree_to_stop()` then says in all.
     `about` returns what is known of the run at an iteration, for the causes of what goes wrong,
-    which is told once.
+    which is told once. `board` gets some of the images with their labels.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Validation:
         about: Callable[[int], Circumstances],
         group: Group,
         nets: Path,
+        board: TensorBoard | None = None,
     ) -> None:
         self.name, self.run, self._group = name, run, group
         self._passes, self._drop_absent, self._stopped = passes, drop_absent, stopped
         self._agree_to_stop = agree_to_stop
         self._classes, self._segments = config.classes, not config.is_classifier
         self._about = about
+        self._config, self._source, self._board = config, source, board
         phase = 'deploy' if tiles else 'val'
         self._net = caffe.Net(str(nets / f'{phase}.prototxt'), caffe.TEST)
         self._net.share_with(net)  # This frees its own weights, before training needs the memory.
@@ -74,7 +79,8 @@ class Validation:
         They are noted in the log and in the snapshot of this iteration.
         """
         self._net.share_with(solver.net)
-        counted = self._count()
+        seen: list[np.ndarray] = []
+        counted = self._count(seen)
         if counted is None:
             return None
         matrices, loss = counted
@@ -86,7 +92,10 @@ class Validation:
             validation=noted[first],
             validation_loss=loss,
             **{f'validation_{label}': noted[label] for label in others},
+            **self._class_iu(matrices),
         )
+        if self._board:
+            self._board.pictures(solver.iter, self._pictures(seen))
         told: list[Advice] = []
         if self._segments:
             told = self._advise(solver.iter, matrices[first], self._classes[first])
@@ -96,8 +105,11 @@ class Validation:
             logger.warning('%s: %s', self.name, advice.text)
         return results
 
-    def _count(self) -> tuple[dict[str, np.ndarray], float] | None:
-        """Return {label: confusion matrix} and the mean loss of all passes, None if stopped."""
+    def _count(self, seen: list[np.ndarray]) -> tuple[dict[str, np.ndarray], float] | None:
+        """Return {label: confusion matrix} and the mean loss of all passes, None if stopped.
+
+        `seen` gets the first labels predicted, if there is a board to show them on.
+        """
         mine = self._group.part.size(self._passes)
         losses: list[float] = []
         matrices = {
@@ -105,7 +117,8 @@ class Validation:
             for label, names in self._classes.items()
         }
         if mine:
-            matrices, losses = self._evaluate(mine, progress=self._until_stopped)
+            each = partial(_keep_some, seen) if self._board and self._segments else None
+            matrices, losses = self._evaluate(mine, progress=self._until_stopped, each=each)
         if self._agree_to_stop():
             return None
         # In the order of passes, as one process adds them up.
@@ -114,6 +127,41 @@ class Validation:
             turn, rank = divmod(number, self._group.size)
             loss += parts[rank][turn]
         return self._group.sum(matrices), loss / self._passes
+
+    def _class_iu(self, matrices: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
+        """Return each class's IU by name, as the log has it: `class_iu` of the first label, and
+        `class_iu_LABEL` of others."""
+        if not self._segments:
+            return {}
+        result = {}
+        for index, (label, matrix) in enumerate(matrices.items()):
+            iou = dict(zip(self._classes[label], class_iou(matrix).tolist(), strict=True))
+            result[f'class_iu_{label}' if index else 'class_iu'] = or_none(iou)
+        return result
+
+    def _pictures(self, predicted: Sequence[np.ndarray]) -> Iterator[Picture]:
+        """Yield the first images of the validation with the `predicted` labels over them."""
+        source, label = self._source, next(iter(self._config.classes))
+        data = source.open()
+        options = dict(source.options)
+        (number, total), batch = options.get('part', (0, 1)), options.get('batch', 1)
+        names = [
+            name
+            for place, name in enumerate(evenly_spread(data.names, options.get('limit')))
+            if place // batch % total == number
+        ]
+        top = self._config.input_names[0]
+        for name, labels in zip(names, predicted, strict=False):
+            try:
+                image = data.image(name, top)
+            except DataError as error:  # It was there a moment ago.
+                logger.warning('%s', error)
+                continue
+            if image.ndim == 3 and image.shape[:2] == labels.shape:
+                colours = self._config.dataset.colours_of(label)
+                drawn = overlay(image, labels, self._classes[label], colours)
+                drawn.thumbnail((SIDE, SIDE))
+                yield Picture(name, np.asarray(drawn))
 
     def _advise(self, iteration: int, matrix: np.ndarray, classes: Sequence[str]) -> list[Advice]:
         """Return what is wrong that the run has not told before, and note it in the log."""
@@ -135,3 +183,10 @@ class Validation:
             yield index
             if self._stopped():
                 return
+
+
+def _keep_some(seen: list[np.ndarray], predicted: dict[str, np.ndarray]) -> None:
+    """Keep the first label's predictions, H×W uint8 each, of the first images."""
+    for labels in next(iter(predicted.values())):
+        if len(seen) < IMAGES:
+            seen.append(labels)

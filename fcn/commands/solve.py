@@ -113,6 +113,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add('--val-every', type=integer(1), metavar='N', help='iterations between validations')
     add('--val-images', type=integer(1), metavar='N', help='validate on N of the images')
     add('--snapshot-every', type=integer(1), metavar='N', help='iterations between snapshots')
+    add(
+        '--tensorboard',
+        action='store_true',
+        help='write event files for TensorBoard to RUN/tensorboard too',
+    )
     add_net_options(
         parser,
         weights='starting weights of the first net: a caffemodel or a run folder; for a net of '
@@ -158,6 +163,7 @@ def options(
         crop=args.crop,
         sampling=args.sample,
         balance=args.balance,
+        tensorboard=args.tensorboard,
         new_run=lambda: new_run(name, args),
         group=group,
     )
