@@ -335,6 +335,7 @@ COMMANDS = {
     'infer': 'segment images',
     'export': 'write a net as ONNX, to run elsewhere',
     'prepare': 'fetch data sets and weights',
+    'serve': 'open a page to try nets and to watch runs',
     'curves': 'draw learning curves of runs',
     'net': "write a net's prototxts, or list the nets",
     'surgery': 'make starting weights; cast and rarefy nets',

@@ -45,7 +45,7 @@ def write_csv(path: Path, histories: Mapping[str, History]) -> None:
 
 def _rows(
     series: Series, class_iu: Series, classes: Mapping[str, None]
-) -> list[tuple[float, list[float | str | None]]]:
+) -> list[tuple[float, list[float | str]]]:
     """Return (iteration, cells from iteration on) of each line of a series."""
     rows = []
     for index, iteration in enumerate(series['iteration']):

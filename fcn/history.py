@@ -85,7 +85,7 @@ class History:
         """The records of what happened besides: resumed, stopped, advice."""
         return [record for record in self.records if 'event' in record]
 
-    @cached_property
+    @property
     def state(self) -> State:
         """What the run is doing: running, finished, interrupted, diverged, or begun, as far as its
         files tell."""

@@ -1,5 +1,6 @@
 """A net ready to segment images: its weights, classes, colours and preprocessing in one object."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -20,6 +21,7 @@ from fcn.data_layers.images import count_values, label_image
 from fcn.data_layers.inputs import Colour, LogDepth
 from fcn.engine import caffe, choose_device, threads_here
 from fcn.errors import DataError, FCNError, RunError
+from fcn.forward_progress import Passes, Report
 from fcn.frame import FrameCache
 from fcn.inference import Images, forward, load_net, segment, softmax
 from fcn.memory import SHARE, free_memory
@@ -213,6 +215,25 @@ class Segmenter:
         scored = self._run(forward, self._read(image, others), tile, floats=2)
         return scored[label or next(iter(scored))].copy()
 
+    def compute(
+        self,
+        function: Callable[[Any, NetConfig, Images], dict[str, np.ndarray]],
+        image: ImageLike,
+        *,
+        tile: int | None = None,
+        floats: int = 0,
+        progress: Report | None = None,
+        **others: ImageLike,
+    ) -> dict[str, np.ndarray]:
+        """Compute arrays of one image, (…×)H×W each by name, whole or by tiles.
+
+        `function` does it for the image, or a part of it, given the net, its config and the arrays
+        of its inputs, as fcn.inference.forward does. `floats` is how many arrays of all classes'
+        scores it holds. `progress` is told, after each layer, the share of the work that is done
+        and the layer's name. The other arguments are those of a call.
+        """
+        return self._run(function, self._read(image, others), tile, floats, progress)
+
     def _colours(self, label: str) -> np.ndarray:
         """Return the colours of a label's classes, K×3 uint8 RGB."""
         return self.config.dataset.colours_of(label)
@@ -249,6 +270,7 @@ class Segmenter:
         images: Images,
         tile: int | None,
         floats: int = 0,
+        progress: Report | None = None,
     ) -> dict[str, np.ndarray]:
         """Compute arrays of the labels, whole or by tiles, one caller at a time.
 
@@ -260,15 +282,17 @@ class Segmenter:
             side = self._tile_side(height, width, tile, floats)
             rows, columns = min(side or height, height), min(side or width, width)
             self._held = max(self._held, self._estimate.testing(rows, columns).bytes)
+            tiles = 1 if side is None else self._tiling.tiles(height, width, side)
+            passes = Passes(progress, tiles) if progress else None
+
+            def computed(part: Images) -> dict[str, np.ndarray]:
+                net = self._net_for(part)
+                with passes.watching(net) if passes else contextlib.nullcontext():
+                    return compute(net, self.config, part)
+
             if side is None:
-                result = compute(self._net_for(images), self.config, images)
-                return {name: array.copy() for name, array in result.items()}
-            return by_tiles(
-                lambda part: compute(self._net_for(part), self.config, part),
-                self._tiling,
-                images,
-                side,
-            )
+                return {name: array.copy() for name, array in computed(images).items()}
+            return by_tiles(computed, self._tiling, images, side)
 
     def _net_for(self, images: Images) -> 'caffe.Net':
         """Return the net that computes images of this size."""

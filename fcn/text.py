@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = 'solve', 'score', 'infer', 'export', 'prepare'  # at the repository's root
+SCRIPTS = 'solve', 'score', 'infer', 'export', 'prepare', 'serve'  # at the repository's root
 
 
 def few(names: Iterable[Any], maximum: int = 6) -> str:

@@ -38,6 +38,10 @@ class Tiling(NamedTuple):
         """Return the side of the smallest tile of which anything is kept."""
         return 2 * self.margin + self.stride
 
+    def tiles(self, height: int, width: int, side: int) -> int:
+        """Return how many tiles of at most side×side cover an image."""
+        return sum(1 for _ in self.boxes(height, width, side))
+
     def boxes(self, height: int, width: int, side: int) -> Iterator[tuple[Box, Box]]:
         """Yield (kept, tile), pairs of row and column slices, for tiles of at most side×side.
 
