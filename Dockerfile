@@ -3,6 +3,7 @@
 #   docker build -t fcn --build-arg CUDA=1 .     for the GPU as well, with CUDA from NVIDIA's wheels
 #   docker run --rm [--gpus all] -v "$PWD/data:/fcn/data" -v "$PWD/weights:/fcn/weights" \
 #     -v "$PWD/runs:/fcn/runs" fcn python solve.py
+#   docker run --rm -p 8000:8000 -v "$PWD/runs:/fcn/runs" fcn python serve.py --host 0.0.0.0
 # The build argument CUDA_ARCHITECTURES, such as 89, builds for one GPU instead of all since Turing.
 # The first stage builds the engine. The second, which is the image, has no compiler.
 #
@@ -20,7 +21,7 @@ RUN /usr/bin/python3 -m venv /venv
 COPY pycaffe /src/pycaffe
 RUN /venv/bin/pip install --no-cache-dir /src/pycaffe
 COPY . /fcn
-RUN /venv/bin/pip install --no-cache-dir --editable /fcn
+RUN /venv/bin/pip install --no-cache-dir --editable '/fcn[serve]'
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends \

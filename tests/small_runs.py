@@ -1,5 +1,6 @@
 """Training runs of a few iterations on a few images."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from fcn import nets
 from fcn.data_layers import DATASETS
 from fcn.solvers import Options, Run, Trainer
+from fcn.solvers.snapshot import write_checksummed
 from fcn.surgery import read_weights
 
 ITERATIONS = 24  # of each FCN of an experiment: all are trained, if hardly
@@ -54,3 +56,26 @@ def history(run: Run) -> list[dict[str, Any]]:
         for record in run.log.read()
         if 'event' not in record
     ]
+
+
+def write_run(folder: Path, *records: dict[str, Any], max_iter: int = 40) -> Path:
+    """Write a run folder without snapshots, whose log holds these records."""
+    folder.mkdir(parents=True)
+    write_checksummed(folder / 'run.json', settings={'net': 'mini-fcn32s'}, files={})
+    (folder / 'solver.prototxt').write_text(f'base_lr: 1\nmax_iter: {max_iter}\n')
+    (folder / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in records))
+    return folder
+
+
+def line(iteration: int, loss: float, time: float = 0) -> dict[str, Any]:
+    """Return a log's record of a loss."""
+    return dict(
+        time=time, iteration=iteration, loss=loss, smoothed_loss=loss, lr=1e-7, images_per_second=9
+    )
+
+
+def validation(iteration: int, mean_iu: float, **more: Any) -> dict[str, Any]:
+    """Return a log's record of a validation."""
+    return dict(
+        time=9, iteration=iteration, validation={'mean_iu': mean_iu}, validation_loss=3, **more
+    )

@@ -11,6 +11,7 @@ runs are only read.
 """
 
 import argparse
+import os
 import re
 import socket
 from collections.abc import Sequence
@@ -33,7 +34,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add('--host', default='127.0.0.1', metavar='ADDRESS', help='where to listen (127.0.0.1)')
     add('--port', type=integer(0, 65535), default=8000, metavar='N', help='(default: 8000)')
-    add('--token', metavar='WORD', help='answer only those who know it: http://HOST/?token=WORD')
+    add(
+        '--token',
+        default=os.environ.get('FCN_TOKEN'),
+        metavar='WORD',
+        help='answer only those who know it: http://HOST/?token=WORD (default: FCN_TOKEN of the '
+        'environment)',
+    )
     add(
         '--name',
         action='append',

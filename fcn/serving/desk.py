@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from .catalogue import Entry
 from .process import EngineLostError, EngineProcess
-from .settings import ABANDONED, KEPT, KEPT_BYTES, Settings
-from .telemetry import Telemetry
+from .settings import ABANDONED, KEPT, KEPT_BYTES, LARGEST_ENGINE, Settings
+from .telemetry import Telemetry, resident_bytes
 
 log = logging.getLogger('fcn')
 
@@ -184,6 +184,9 @@ class Desk:
         job.bytes = sum(file.stat().st_size for file in job.folder.iterdir())
         self._telemetry.segmented(answer['done'], time.monotonic() - began)
         job.change(state='done', share=1.0, result=answer['done'])
+        # A net keeps the memory that its largest image took.
+        if resident_bytes(self._engine.pid) > LARGEST_ENGINE:
+            await self._engine.stop()
 
     def _fail(self, job: Job, error: str, outcome: str) -> None:
         self._telemetry.failed(outcome)

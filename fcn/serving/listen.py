@@ -40,12 +40,15 @@ class Impatient(H11Protocol):
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises FCNError if the address cannot be had."""
+    listening = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(found[0], found[1])
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
     except OSError as error:
+        if listening:
+            listening.close()
         raise FCNError(
             f'{host}:{port}: cannot be listened on ({error.strerror}); give another --port or '
             '--host'

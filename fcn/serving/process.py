@@ -166,7 +166,9 @@ class EngineProcess:
             with contextlib.suppress(ValueError):
                 ended = signal.Signals(-status).name
         reason = _last_words(self._log)
-        return f'the engine ended ({ended}{reason}) and is started again; try another image'
+        return (
+            f'the engine ended ({ended}{reason}) and is started again; try again, or another image'
+        )
 
 
 def _last_words(log: Path) -> str:

@@ -1,6 +1,6 @@
 """What the server is told, and its limits."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 MAX_NETS = 3  # that one image is segmented by, to compare them
@@ -9,6 +9,9 @@ MAX_UPLOADS = 64  # bodies that are read at the same time
 KEPT = 256  # results, and
 KEPT_BYTES = 1 << 30  # bytes of results, of which the oldest make room
 MAX_PROBABILITIES = 300_000_000  # classes × pixels, one byte each
+LARGEST_ENGINE = (
+    3 << 30
+)  # bytes that the engine may keep for the next image; beyond, it begins anew
 ABANDONED = 60.0  # seconds after which nobody waits for a job any more
 POLL = 15.0  # seconds that a request for news of a job is held
 
@@ -37,4 +40,3 @@ class Settings:
     upload_seconds: float = 30.0
     job_seconds: float = 300.0
     examples: Path | None = None
-    weights: Path = field(default_factory=lambda: Path('weights'))

@@ -2,43 +2,20 @@
 
 import csv
 import fcntl
-import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import trainer
+from small_runs import line, trainer, validation, write_run
 
 from fcn.commands import curves
 from fcn.errors import RunError
 from fcn.history import find_runs, read_history, short_names
-from fcn.solvers.snapshot import write_checksummed
 from fcn.solvers.tensorboard import scalars
 
 CLASS_IU = {'background': 0.5, 'disc': None, 'a "b", c': 0.25}
-
-
-def write_run(folder: Path, *records: dict[str, Any], max_iter: int = 40) -> Path:
-    folder.mkdir(parents=True)
-    write_checksummed(folder / 'run.json', settings={'net': 'mini-fcn32s'}, files={})
-    (folder / 'solver.prototxt').write_text(f'base_lr: 1\nmax_iter: {max_iter}\n')
-    (folder / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in records))
-    return folder
-
-
-def line(iteration: int, loss: float, time: float = 0) -> dict[str, Any]:
-    return dict(
-        time=time, iteration=iteration, loss=loss, smoothed_loss=loss, lr=1e-7, images_per_second=9
-    )
-
-
-def validation(iteration: int, mean_iu: float, **more: Any) -> dict[str, Any]:
-    return dict(
-        time=9, iteration=iteration, validation={'mean_iu': mean_iu}, validation_loss=3, **more
-    )
 
 
 def opened(path: Path) -> np.ndarray:
@@ -130,11 +107,10 @@ def test_event_files_hold_what_the_log_does(tmp_path: Path, mini: Path) -> None:
     assert set(found) == set(logged)
     for tag, values in logged.items():
         assert found[tag] == pytest.approx(values, rel=1e-6, nan_ok=True), tag
+    history = read_history(run.run.folder)
+    for index, mean in enumerate(history.validations['mean_iu']):
+        shares = [series[index] for series in history.class_iu.values()]
+        assert len(shares) == 7 and mean == pytest.approx(
+            np.mean([share for share in shares if share is not None])
+        )
     assert len(images) == 2 * 3 and all(image.startswith(b'\x89PNG') for image in images)
-
-
-def test_class_iu_is_of_the_mean(trained: Path) -> None:
-    history = read_history(trained / 'runs/mini-fcn16s')
-    values = [series[-1] for series in history.class_iu.values()]
-    known = [value for value in values if value is not None]
-    assert len(values) == 7 and np.mean(known) == pytest.approx(history.validations['mean_iu'][-1])

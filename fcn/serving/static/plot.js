@@ -42,7 +42,7 @@ export function chart(title, lines, { unit = '', zero = true } = {}) {
     return holder;
   }
   const xs = all.map(([x]) => x), ys = all.map(([, y]) => y);
-  const lowX = Math.min(...xs), highX = Math.max(...xs, lowX + 1);
+  const lowX = 0, highX = Math.max(...xs, 1);
   const sorted = [...ys].sort((a, b) => a - b);
   // Single iterations spike far above the course of a loss.
   const cap = zero ? Math.min(sorted.at(-1), 1.6 * sorted[Math.floor(0.98 * (sorted.length - 1))] || Infinity) : sorted.at(-1);

@@ -4,6 +4,7 @@ and what it says when the engine is killed."""
 import asyncio
 import io
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import line, validation, write_run
 
 import fcn
 
@@ -38,8 +40,15 @@ def weights(drawn_weights: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope='module')
 def client(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    runs = tmp_path_factory.mktemp('runs')
+    write_run(
+        runs / 'a/mini-fcn32s',
+        *(line(1, 9.0), line(20, float('nan'))),
+        validation(20, 0.25, class_iu={'disc': 0.5, 'ring': None}),
+        {'time': 9, 'iteration': 20, 'event': 'stopped by SIGINT'},
+    )
     settings = Settings(
-        folders=(tmp_path_factory.mktemp('runs'),),
+        folders=(runs,),
         files=((NET, weights),),
         gpu=-1,
         threads=1,
@@ -282,6 +291,40 @@ def test_a_killed_engine_is_a_message_and_starts_again(
     assert again.status_code == 200
     assert metric(client, 'fcn_engine_starts_total') == starts + 1
     assert client.get('/healthz').json()['status'] == 'ok'
+
+
+def test_runs_are_told_and_never_written(client: TestClient) -> None:
+    server = client.app.state.server  # type: ignore[attr-defined]
+    (root,) = server.settings.folders
+    before = {path: path.stat().st_mtime_ns for path in root.rglob('*')}
+    (run,) = client.get('/api/runs').json()
+    assert (run['id'], run['state'], run['iteration']) == ('a/mini-fcn32s', 'interrupted', 20)
+    answer = client.get('/api/run', params={'id': run['id']})
+    detail = answer.json()
+    assert detail['training']['loss'] == [9.0, None]  # NaN is no JSON.
+    assert detail['validations']['mean_iu'] == [0.25]
+    assert detail['class_iu'] == {'disc': [0.5], 'ring': [None]}
+    assert detail['events'][0]['event'] == 'stopped by SIGINT'
+    same = {'if-none-match': answer.headers['etag']}
+    assert client.get('/api/run', params={'id': run['id']}, headers=same).status_code == 304
+    assert client.post('/api/strip', params={'id': run['id']}).status_code == 422
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob('*')}
+
+
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get('/')
+    assert page.headers['content-type'].startswith('text/html')
+    found = set(re.findall(r'(?:src|href)="(/[^"]*)"', page.text))
+    texts = [page.text]
+    while found:
+        answer = client.get(found.pop())
+        assert answer.status_code == 200
+        texts.append(answer.text)
+        if 'javascript' in answer.headers['content-type']:
+            modules = re.findall(r"from '\./(\w+\.js)'", answer.text)
+            found |= {f'/static/{name}' for name in modules if name not in ''.join(texts[:-1])}
+    addresses = set(re.findall(r'https?://[^\s"\'`]+', ''.join(texts)))
+    assert addresses == {'http://www.w3.org/2000/svg'}
 
 
 def test_the_api_is_described(client: TestClient) -> None:
