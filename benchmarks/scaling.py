@@ -168,9 +168,7 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
     cases: dict[str, list[Result]] = {}
     for _ in range(rounds):
         one = started([], 'train', name, data, steps, 2, cores)
-        cases.setdefault(f'one process, {cores} threads', []).append(one)
-        one = started([], 'train', name, data, steps, 1, 1)
-        cases.setdefault('one process, a thread, half the batch', []).append(one)
+        cases.setdefault(ALONE, []).append(one)
         two = started([mpiexec(), '-n', '2'], 'train', name, data, steps, 2, 1)
         cases.setdefault(TOGETHER, []).append(two)
         for rate in rates:

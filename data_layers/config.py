@@ -29,6 +29,10 @@ class Source(NamedTuple):
         spec = {'dataset': self.dataset, 'root': self.root, 'split': self.split}
         return json.dumps({**spec, **dict(self.options), **more})
 
+    def with_options(self, **options: Any) -> 'Source':
+        """Return the same source with more options of the data layer."""
+        return self._replace(options=(*self.options, *options.items()))
+
     def open(self, tops: tuple[str, ...] | None = None) -> SegDataset:
         """Return the data set, which reads the inputs and labels `tops`, by default all.
 

@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from fcn.data_layers import Source
 from fcn.errors import FCNError
-from fcn.mpi import Group
+from fcn.mpi import Group, Part
 
 from .overrides import scaled_batch_size
 
@@ -41,15 +42,36 @@ class Share(NamedTuple):
         of = self.passes * self.batch
         if self.by_images:
             count, of = self.own_batch, self.batch
+        if self.ranks == 1:
+            return {}
         # A batch of one is the data layer's default.
         batch = {'batch': self.own_batch} if self.batch > 1 else {}
         return {'share': [self.rank * count, count, of], **batch}
 
     def of_cells(self) -> dict[str, Any]:
         """Return the options of data_layers.sampling that sample the same cells."""
+        if self.ranks == 1:
+            return {}
         if self.by_images:
             return {'examples': [self.rank * self.own_batch, self.own_batch, self.batch]}
         return {'passes': [self.first_pass, self.own_passes, self.passes]}
+
+
+def overlaps(share: Share) -> bool:
+    """Return whether NCCL sums the gradients of each layer as it computes backward: of a step's
+    only pass. Of several passes it would sum each."""
+    return share.own_passes == 1
+
+
+def part_of_process(source: Source, share: Share) -> Source:
+    """Return what a process validates on: of the forward passes that cover `source` its part."""
+    if share.ranks == 1:
+        return source
+    options = dict(source.options)
+    part = Part(share.rank, share.ranks)
+    # One that has no pass, as there are too few, needs the shapes of a net all the same.
+    has_one = part.size(options['limit'] // options.get('batch', 1))
+    return source.with_options(part=part if has_one else (0, share.ranks))
 
 
 def share_out(

@@ -9,17 +9,21 @@ gradients are summed meanwhile (gradients.py).
 import contextlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
 
 import numpy as np
 from caffe.proto import caffe_pb2
+from google.protobuf import text_format
 
-from fcn.engine import caffe, net_of
+from fcn.engine import caffe, net_of, threads
 from fcn.errors import FCNError
 from fcn.inference import loss_names
 from fcn.mpi import Group, MPIGroup
 
-from .gradients import Sums
-from .share import Share
+from .gradients import GradientSum, NcclSum, Sums
+from .log import Log
+from .share import Share, overlaps
 
 WELL, STOP, FAILED = range(3)  # what a process tells of itself
 DRAWN = 1 << 20  # numbers that are drawn at once to pass over them
@@ -66,7 +70,7 @@ class Alone:
 
 
 class Together:
-    """Steps of one of several processes.
+    """Steps of one of several processes on devices of one kind, of the net in a prototxt.
 
     `losses` gets the loss of each forward pass of this process, `asked` returns whether it was told
     to stop, and `stop` is called in all when one was. Errors of one are raised in all.
@@ -75,15 +79,22 @@ class Together:
     def __init__(
         self,
         solver: caffe.SGDSolver,
-        spec: caffe_pb2.NetParameter,
+        prototxt: Path,
         group: MPIGroup,
         share: Share,
-        sums: Sums,
+        device: str,
         losses: list[float],
         asked: Callable[[], bool],
         stop: Callable[[], None],
     ) -> None:
-        self._solver, self._group, self._share, self._sums = solver, group, share, sums
+        spec = caffe_pb2.NetParameter()
+        text_format.Parse(prototxt.read_text(), spec)
+        self._solver, self._group, self._share = solver, group, share
+        self._sums: Sums
+        if device == 'cpu':
+            self._sums = GradientSum(group, solver.net, spec)
+        else:
+            self._sums = NcclSum(group, solver, overlaps(share))
         self._losses, self._asked, self._stop = losses, asked, stop
         self._last = len(solver.net.layers) - 1
         self._names = loss_names(solver.net)
@@ -112,6 +123,32 @@ class Together:
             self._exchange(error)
             raise
         return sum(self._all) / len(self._all)
+
+    def about(self) -> str:
+        """Return in a line how the work is shared."""
+        share, nodes = self._share, self._group.nodes
+        images, count = share.own_passes * share.own_batch, share.passes * share.batch
+        return (
+            f'{share.ranks} processes on {nodes} machine{"s" if nodes > 1 else ""}, of {threads()} '
+            f'thread{"s" if threads() > 1 else ""} each; each learns from {images} of the {count} '
+            f'images of a step, and {self._sums.bytes / 1e6:.3g} MB of gradients are summed'
+        )
+
+    def note(self, log: Log) -> None:
+        """Note in the log how long the sums of gradients took, and how long the net waited for
+        them and for later processes: the median over steps, in seconds."""
+        timing = self._sums.timing
+        if not timing.waited:
+            return
+        under_way, waited = map(median, (timing.under_way, timing.waited))
+        log.append(
+            iteration=self._solver.iter,
+            event='gradients were summed by several processes',
+            processes=self._share.ranks,
+            gradient_bytes=self._sums.bytes,
+            seconds_under_way=round(under_way, 6),
+            seconds_waited=round(waited, 6),
+        )
 
     def close(self) -> None:
         """End what the steps hold. Caffe keeps callbacks for good: they must not keep a net."""

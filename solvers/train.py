@@ -8,12 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from types import FrameType
 from typing import Any, NoReturn
-
-from caffe.proto import caffe_pb2
-from google.protobuf import text_format
 
 from fcn import surgery
 from fcn.data_layers import Source
@@ -23,20 +19,20 @@ from fcn.inference import close_layers
 from fcn.io import list_digest, write_text
 from fcn.memory_estimate import Tiles, check_memory
 from fcn.mpi import MPIGroup
-from fcn.nets import deploy_net, find, train_net
+from fcn.nets import find
 from fcn.text import few
 
 from .advice import Circumstances
 from .balance import weight_files
 from .following import Follower, files_from_first, restore_together
-from .gradients import GradientSum, NcclSum, Sums
 from .monitor import Meter, handled_signals, watched_losses
 from .options import Options
 from .overrides import augmented, check, scaled_batch_size
 from .progress import Progress
-from .recipes import recipe_of, solver_prototxt
-from .run import MANIFEST, SURGERY, Run
-from .share import Share, share_out
+from .prototxts import Prototxts
+from .recipes import recipe_of
+from .run import SURGERY, Run
+from .share import Share, part_of_process, share_out
 from .tensorboard import TensorBoard
 from .together import Alone, Together, check_equal, seeded_passes
 from .validation import Results, Validation
@@ -134,7 +130,7 @@ class Trainer:
             self.name,
             self.config,
             self.val_source,
-            _with(self.train_source, batch=self.share.own_batch),
+            self.train_source.with_options(batch=self.share.own_batch),
             self.options.device,
             sharing=self.group.node_size,
         )
@@ -190,7 +186,7 @@ class Trainer:
                 self.dataset.drop_absent,
                 self._is_stopped,
                 self._agree_to_stop,
-                self._validated_source(passes),
+                part_of_process(self._validated_source(passes), self.share),
                 tiles,
                 solver.net,
                 self._circumstances,
@@ -225,63 +221,28 @@ class Trainer:
     @contextlib.contextmanager
     def _stepping(self, solver: caffe.SGDSolver, nets: Path) -> Iterator[Callable[[], float]]:
         """Yield what takes a step of the solver, with the other processes, and returns its loss."""
-        share, group = self.share, self.group
-        with contextlib.ExitStack() as stack:
-            losses = stack.enter_context(watched_losses(solver, self._diverged))
-            stack.enter_context(
-                seeded_passes(solver, self.options.seed, share.passes, share.first_pass, losses)
-            )
-            if not isinstance(group, MPIGroup):
+        share = self.share
+        with (
+            watched_losses(solver, self._diverged) as losses,
+            seeded_passes(solver, self.options.seed, share.passes, share.first_pass, losses),
+        ):
+            if not isinstance(self.group, MPIGroup):
                 yield Alone(solver, losses)
                 return
-            spec = caffe_pb2.NetParameter()
-            text_format.Parse((nets / 'train.prototxt').read_text(), spec)
-            sums: Sums
-            if self.options.device == 'cpu':
-                sums = GradientSum(group, solver.net, spec)
-            else:
-                sums = NcclSum(group, solver, share.own_passes == 1)
             together = Together(
                 solver,
-                spec,
-                group,
+                nets / 'train.prototxt',
+                self.group,
                 share,
-                sums,
+                self.options.device,
                 losses,
                 lambda: self._asked is not None,
                 self._hear_stop,
             )
-            stack.callback(together.close)
-            logger.info('%s', self._shared(sums))
-            yield together
-            self._note_timing(solver, sums)
-
-    def _shared(self, sums: Sums) -> str:
-        """Return in a line how the work is shared."""
-        group, share = self.group, self.share
-        images = share.own_passes * share.own_batch
-        return (
-            f'{self.name}: {group.size} processes on {group.nodes} '
-            f'machine{"s" if group.nodes > 1 else ""}, of {threads()} '
-            f'thread{"s" if threads() > 1 else ""} each; each learns from {images} of the '
-            f'{self.images} images of a step, and {sums.bytes / 1e6:.3g} MB of gradients are summed'
-        )
-
-    def _note_timing(self, solver: caffe.SGDSolver, sums: Sums) -> None:
-        """Note in the log how long the sums of gradients took, and how long the net waited for
-        them and for later processes: the median over steps, in seconds."""
-        timing = sums.timing
-        if not timing.waited:
-            return
-        under_way, waited = map(median, (timing.under_way, timing.waited))
-        self.run.log.append(
-            iteration=solver.iter,
-            event='gradients were summed by several processes',
-            processes=self.group.size,
-            gradient_bytes=sums.bytes,
-            seconds_under_way=round(under_way, 6),
-            seconds_waited=round(waited, 6),
-        )
+            with contextlib.closing(together):
+                logger.info('%s: %s', self.name, together.about())
+                yield together
+                together.note(self.run.log)
 
     def _learn(
         self,
@@ -454,66 +415,28 @@ class Trainer:
     ) -> Path:
         """Write the nets and the solver, and return the folder of those that this process computes
         with: the run's, or one that lasts as long as `stack`, with nets that read its share."""
+        files = Prototxts(
+            self.name,
+            self.config,
+            self.options,
+            self.train_source,
+            self._validated_source(passes),
+            self.max_iter,
+            self.run.iteration,
+        )
         if self.group.first:
-            self._write_prototxts(self.run.folder, passes, class_weights, None)
+            files.write(self.run.folder, Share(0, 1, *self.share[2:]), class_weights)
         if self.group.size == 1:
             return self.run.folder
         own = self.run.folder
         if self.group.first:
             own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='fcn-')))
-        self._write_prototxts(own, passes, class_weights, self.share)
+        files.write(own, self.share, class_weights)
         return own
 
     def _validated_source(self, passes: int) -> Source:
-        """Return what this process validates on: of `passes` forward passes its part."""
-        source = _with(self.val_source, limit=passes * _batch(self.val_source))
-        part = self.group.part
-        if part.total == 1:
-            return source
-        # One that has no pass, as there are too few, needs the shapes of a net all the same.
-        return _with(source, part=part if part.size(passes) else (0, part.total))
-
-    def _write_prototxts(
-        self,
-        folder: Path,
-        passes: int,
-        class_weights: dict[str, Path] | None,
-        share: Share | None,
-    ) -> None:
-        """Write the nets and the solver that the run is made of, as they are from here on; with a
-        `share`, those of a process that computes it."""
-        iteration, seed = self.run.iteration, self.options.seed
-        train = _with(self.train_source, seed=seed, position=iteration * self.images)
-        val = _with(self.val_source, limit=passes * _batch(self.val_source))
-        sampling: dict[str, Any] | None = None
-        if self.options.sampling:
-            sampling = dict(p=self.options.sampling, seed=seed, position=iteration * self.iter_size)
-        if share:
-            train, val = _with(train, **share.of_images()), self._validated_source(passes)
-            sampling = sampling and sampling | share.of_cells()
-        if self.options.own:  # The run keeps what it needs to know of them.
-            self.options.own.manifest.write(folder / MANIFEST)
-            train, val = (source._replace(root=str(folder / MANIFEST)) for source in (train, val))
-        for file, spec in (
-            ('train', train_net(self.config, train, sampling, class_weights)),
-            ('val', train_net(self.config, val)),
-            ('deploy', deploy_net(self.config)),
-        ):
-            write_text(folder / f'{file}.prototxt', f'name: "{self.name}"\n{spec.to_proto()}')
-        changes: dict[str, Any] = dict(base_lr=self.options.base_lr, momentum=self.options.momentum)
-        if share and self.options.device != 'cpu':
-            # Where a pass is the only one of its step, NCCL sums as it computes.
-            changes['layer_wise_reduce'] = 'true' if share.own_passes == 1 else 'false'
-        text = solver_prototxt(
-            self.name,
-            train_net=str(folder / 'train.prototxt'),
-            max_iter=self.max_iter,
-            iter_size=share.own_passes if share else self.iter_size,
-            snapshot=0,
-            snapshot_prefix='train',
-            **{key: value for key, value in changes.items() if value is not None},
-        )
-        write_text(folder / 'solver.prototxt', text)
+        """Return what is validated in so many forward passes."""
+        return self.val_source.with_options(limit=passes * _batch(self.val_source))
 
     def _iterations(
         self,
@@ -569,8 +492,3 @@ class Trainer:
 def _batch(source: Source) -> int:
     """Return how many images a forward pass reads."""
     return dict(source.options).get('batch', 1)
-
-
-def _with(source: Source, **options: Any) -> Source:
-    """Return `source` with more options of the data layer."""
-    return source._replace(options=(*source.options, *options.items()))
