@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         if os.path.realpath(source) == os.path.realpath(args.out):
             raise FCNError(f'{args.out}: would overwrite what is exported; give another --out')
     from fcn.engine import set_threads
-    from fcn.onnx import export
+    from fcn.onnx import OPSET, export
 
     if args.threads:
         set_threads(args.threads)
@@ -103,4 +103,4 @@ def main(arguments: list[str] | None = None) -> None:
     print(result.agreement)
     if result.half_labels is not None:
         print(f'float16 weights leave {100 * result.half_labels:.4g} % of the labels as they were')
-    print(printable(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB'))
+    print(printable(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, opset {OPSET}'))

@@ -17,6 +17,7 @@ except ImportError as error:
     ) from error
 
 from .check import Agreement
+from .draft import OPSET
 from .files import Exported, export
 
-__all__ = ['Agreement', 'Exported', 'export']
+__all__ = ['OPSET', 'Agreement', 'Exported', 'export']

@@ -12,6 +12,7 @@ from fcn.data_layers.inputs import LogDepth
 from fcn.engine import threads
 from fcn.errors import FCNError, WeightsError
 from fcn.inference import check_scores
+from fcn.text import few
 
 from .source import Source
 
@@ -99,13 +100,13 @@ def compare(
     the blobs. The file gives all output blobs, and `labels` names the outputs that are labels of
     one. Raises WeightsError if an output differs by more than MAXIMUM.
     """
-    session = open_session(path)
+    session = open_session(path, source.name)
     difference, computed = 0.0, []
     for (pictures, blobs), outputs in zip(feeds, expected, strict=True):
         given = {name: blob for name, blob in blobs.items() if name not in images}
         given |= {images[name]: pictures[name][np.newaxis] for name in images}
         names = [*outputs, *labels.values()]
-        found = dict(zip(names, session.run(names, given), strict=True))
+        found = dict(zip(names, _run(session, names, given, source.name), strict=True))
         computed.append(found)
         for blob, reference in outputs.items():
             differs = relative_difference(found[blob], reference)
@@ -156,8 +157,11 @@ def scores_classes(output: np.ndarray, blob: str, source: Source) -> bool:
     return blob in source.classes or (output.ndim > 1 and output.shape[1] > 1)
 
 
-def open_session(path: Path) -> Any:
-    """Return an ONNX Runtime session of a file on the CPU, with as many threads as Caffe has."""
+def open_session(path: Path, name: str = '') -> Any:
+    """Return an ONNX Runtime session of a file on the CPU, with as many threads as Caffe has.
+
+    An error calls the file `name`.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.log_severity_level = 3
@@ -165,4 +169,16 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
     except Exception as error:
         message = ' '.join(str(error).split())
-        raise FCNError(f'{path.name}: ONNX Runtime cannot load it ({message[:300]})') from error
+        raise FCNError(f'{name or path}: ONNX Runtime cannot load it ({message[:300]})') from error
+
+
+def _run(session: Any, names: Sequence[str], given: Outputs, net: str) -> list[np.ndarray]:
+    """Return what a session computes. Raises FCNError if it cannot."""
+    try:
+        return session.run(names, dict(given))
+    except Exception as error:
+        shapes = few(array.shape for array in given.values())
+        message = ' '.join(str(error).split())
+        raise FCNError(
+            f'{net}: ONNX Runtime cannot run it on {shapes} ({message[:300]})'
+        ) from error

@@ -1,8 +1,9 @@
 """The model that is to be written: inputs, the net, and outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, shape_inference
 
 import fcn
 from fcn.errors import FCNError
@@ -53,9 +54,10 @@ def make_draft(source: Source, choices: Choices) -> Draft:
         if choices.preprocessing:
             images[blob] = value.name
     outputs = add_net(graph, source.net, source.spec, tensors)
-    scores = [_float(blob, _output_dims(source, blob, choices)) for blob in outputs]
+    dims = _output_dims(graph, source, inputs, list(outputs), choices)
+    scores = [_float(blob, dims[blob]) for blob in outputs]
     names = ends.label_names(list(outputs)) if choices.labels else {}
-    labels = [_labels(graph, source, blob, name, choices) for blob, name in names.items()]
+    labels = [_labels(graph, source, blob, name, dims[blob]) for blob, name in names.items()]
     model = helper.make_model(
         graph.proto(source.name, inputs, labels + scores),
         opset_imports=[helper.make_opsetid('', OPSET)],
@@ -97,25 +99,45 @@ def _input_dims(source: Source, blob: str, choices: Choices) -> Dims:
     return ['batch', *shape[1:]] if source.pinned else ['batch', shape[1], 'height', 'width']
 
 
-def _output_dims(source: Source, blob: str, choices: Choices) -> Dims:
-    """Return the shape of an output blob; what is not known is None."""
-    shape = source.net.blobs[blob].shape
+def _output_dims(
+    graph: Graph,
+    source: Source,
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[str],
+    choices: Choices,
+) -> dict[str, Dims]:
+    """Return the shape of each output blob; what is not known is None."""
+    shapes = {blob: source.net.blobs[blob].shape for blob in outputs}
     batch = 1 if choices.size else 'batch'
     if source.config is None:
-        return [None] * len(shape)
+        values = [_float(blob, [None] * len(shape)) for blob, shape in shapes.items()]
+        model = helper.make_model(
+            graph.without_weights(inputs, values), opset_imports=[helper.make_opsetid('', OPSET)]
+        )
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph.output
+        return {value.name: _dims(value) for value in inferred}
     if source.config.is_classifier:
-        return [batch, shape[1]]
-    return [batch, shape[1], *(choices.size or ('height', 'width'))]
+        return {blob: [batch, shape[1]] for blob, shape in shapes.items()}
+    size = choices.size or ('height', 'width')
+    return {blob: [batch, shape[1], *size] for blob, shape in shapes.items()}
 
 
-def _labels(graph: Graph, source: Source, blob: str, name: str, choices: Choices) -> ValueInfoProto:
+def _dims(value: ValueInfoProto) -> Dims:
+    """Return the shape of a value: numbers and the names of inputs' axes, None for others."""
+    named = 'batch', 'height', 'width'
+    return [
+        dim.dim_value or (dim.dim_param if dim.dim_param in named else None)
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def _labels(graph: Graph, source: Source, blob: str, name: str, dims: Dims) -> ValueInfoProto:
     shape = source.net.blobs[blob].shape
     if len(shape) < 2:
         raise FCNError(
             f'{source.name}: {blob} has {len(shape)} axes, and no classes; leave the labels out'
         )
-    batch, _, *size = _output_dims(source, blob, choices)
-    return ends.add_labels(graph, blob, shape[1], name, [batch, *size])
+    return ends.add_labels(graph, blob, shape[1], name, [dims[0], *dims[2:]])
 
 
 def simplified(model: ModelProto) -> ModelProto:

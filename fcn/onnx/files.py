@@ -22,7 +22,7 @@ from .source import Source, find_source
 
 MAX_BYTES = 2**31 - 1  # of a message of protobuf, and so of a file without others next to it
 # The layers whose first blob is float16 in a file of half precision.
-HALVED = 'Convolution', 'Deconvolution', 'InnerProduct', 'Embed', 'Parameter'
+HALVED = 'Convolution', 'Deconvolution', 'InnerProduct', 'Parameter'
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+MAX_SHAPE_BYTES = 1024  # of constants that shapes may depend on
 LAST = 2**63 - 1  # the end of a slice that goes to the end
 
 
@@ -98,6 +99,18 @@ class Graph:
             if tensor in node.output:
                 return node
         return None
+
+    def without_weights(
+        self, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]
+    ) -> GraphProto:
+        """Return the graph without the values of large constants, to infer shapes of it."""
+        constants = [
+            constant
+            if len(constant.raw_data) <= MAX_SHAPE_BYTES
+            else TensorProto(name=constant.name, dims=constant.dims, data_type=constant.data_type)
+            for constant in self.constants
+        ]
+        return helper.make_graph(self.nodes, 'shapes', inputs, outputs, constants)
 
     def proto(
         self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]

@@ -114,17 +114,3 @@ def argmax(layer: Layer) -> list[str]:
     both = layer.op('Concat', best, value, axis=1) if value else best
     count = max(3, layer.ranks[0]) - 2
     return [layer.op('Unsqueeze', both, g.integers(*range(2, 2 + count)))]
-
-
-def embed(layer: Layer) -> list[str]:
-    """A row of the weights for each index."""
-    weights, *bias = layer.blobs
-    indices = layer.op('Cast', layer.bottoms[0], to=TensorProto.INT64)
-    x = layer.op('Gather', layer.weights(weights), indices, axis=0)
-    return [layer.op('Add', x, layer.vector(bias[0], 'bias'))] if bias else [x]
-
-
-def batch_reindex(layer: Layer) -> list[str]:
-    x, numbers = layer.bottoms
-    indices = layer.op('Cast', numbers, to=TensorProto.INT64)
-    return [layer.op('Gather', x, indices, axis=0)]

@@ -20,9 +20,9 @@ from fcn.data_layers.own.manifest import read_manifest
 from fcn.errors import FCNError, RunError
 from fcn.metrics import confusion
 from fcn.nets import deploy_net
-from fcn.own import config_of
+from fcn.own import choose_net, config_of
 from fcn.solvers import Run
-from fcn.surgery import read_weights, save, start
+from fcn.surgery import read_weights, save, start, write_weights
 
 NET = 'mini-fcn32s'
 TRAINED: Any = dict(iterations=2, init_missing=True, gpu=-1)
@@ -278,3 +278,22 @@ def test_without_starting_weights_nothing_is_left(
     with pytest.raises(FCNError, match='starting weights'):
         solve.main(words('--data', drawn, '--runs', 'runs', '--gpu', -1))
     assert not Path('runs').exists()
+
+
+@pytest.mark.parametrize(
+    ('layer', 'shape', 'net'),
+    [
+        ('inception_3a/5x5', (32, 16, 5, 5), 'voc-fcn-googlenet'),
+        ('inception_3a/5x5', (32, 16, 3, 3), 'voc-fcn-googlenet-torch'),
+        ('conv1', (96, 3, 11, 11), 'voc-fcn-alexnet'),
+        ('conv1', (64, 3, 11, 11), 'voc-fcn-alexnet-torch'),
+    ],
+)
+def test_starting_weights_choose_the_net_that_takes_them(
+    tmp_path: Path, layer: str, shape: tuple[int, ...], net: str
+) -> None:
+    others = ['inception_3a/1x1'] if 'inception' in layer else ['conv5']
+    layers = {layer: np.zeros(shape), **{name: np.zeros((1, 1, 1, 1)) for name in others}}
+    file = tmp_path / 'w.caffemodel'
+    write_weights(file, [(name, 'Convolution', [blob]) for name, blob in layers.items()])
+    assert choose_net([str(file)], 'cpu').net == net

@@ -217,6 +217,7 @@ def test_a_foreign_prototxt_takes_any_size_unless_its_weights_do_not(tmp_path, c
     file = tmp_path / 'net.onnx'
     printed = export(capsys, prototxt, '--weights', caffemodel, '-o', file, '--simplify')
     assert 'input data: batch×3×height×width float32' in printed and 'one size' not in printed
+    assert 'output pool: batch×5×?×? float32' in printed
     assert 'ONNX Runtime' in printed and '61×47 and 24×32' in printed
     prototxt, caffemodel = written(tmp_path, PROTOTXT + FC)
     printed = export(capsys, prototxt, '--weights', caffemodel, '-o', file)
