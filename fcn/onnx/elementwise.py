@@ -5,7 +5,7 @@ import math
 import numpy as np
 from onnx import TensorProto
 
-from .layers import Layer
+from .layer import Layer
 
 
 def relu(layer: Layer) -> list[str]:

@@ -10,7 +10,7 @@ from fcn.errors import WeightsError
 
 from . import elementwise, layers, shapes
 from .graph import Graph
-from .layers import Layer
+from .layer import Layer
 
 LAYERS: Mapping[str, Callable[[Layer], list[str]]] = {
     'AbsVal': elementwise.absolute,

@@ -7,7 +7,7 @@ from caffe.proto.caffe_pb2 import ReductionParameter
 from onnx import TensorProto
 
 from .graph import LAST
-from .layers import Layer
+from .layer import Layer
 
 
 def concat(layer: Layer) -> list[str]:
