@@ -179,7 +179,9 @@ def test_tools_for_data_work(installed: Path, run: Run, working_folder: Path) ->
         assert (np.asarray(label) == 1).all()
 
 
-@pytest.mark.parametrize('command', ['solve', 'score', 'infer', 'prepare', 'net', 'surgery', 'hha'])
+@pytest.mark.parametrize(
+    'command', ['solve', 'score', 'infer', 'export', 'prepare', 'net', 'surgery', 'hha']
+)
 def test_every_command_has_help(installed: Path, run: Run, command: str) -> None:
     assert f'fcn {command}' in good(run(installed, 'fcn', command, '--help'))
 
