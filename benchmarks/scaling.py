@@ -120,7 +120,8 @@ def two_machines(rate: float) -> Iterator[tuple[list[str], dict[str, str]]]:
             command = ['ip', 'netns', 'exec', names[0], mpiexec(), '-launcher', 'ssh']
             command += ['-launcher-exec', str(login), '-hosts', hosts, '-iface', 'net0']
             # Both are on one machine after all, and MPI would find out.
-            yield command, {'UCX_TLS': 'tcp,self', 'FI_PROVIDER': 'tcp'}
+            provider = {'FI_PROVIDER': 'tcp', 'FI_TCP_IFACE': 'net0'}
+            yield command, {'MPIR_CVAR_CH4_NETMOD': 'ofi', **provider}
         finally:
             for name in names:
                 subprocess.run(['ip', 'netns', 'del', name], capture_output=True)

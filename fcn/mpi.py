@@ -34,6 +34,9 @@ T = TypeVar('T')
 # MPI, MVAPICH, and Slurm's srun, in whose batch scripts the last ones are not set.
 _SIZES = 'PMI_SIZE', 'OMPI_COMM_WORLD_SIZE', 'MV2_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS'
 _RANKS = 'PMI_RANK', 'OMPI_COMM_WORLD_RANK', 'MV2_COMM_WORLD_RANK', 'SLURM_PROCID'
+# Seconds after which a process that does not answer is given up, and with it all: a machine that
+# lost its power says nothing. Rank 0 may count the pixels of a large set meanwhile.
+PATIENCE = float(os.environ.get('FCN_MPI_PATIENCE', 3600))
 PIECE = 1 << 26  # bytes of one broadcast: MPI counts in 32 bits
 STOP = 1  # tag of the message that says that the work is to end
 
@@ -143,11 +146,16 @@ class MPIGroup(Group):
         self.nodes = sum(rank == 0 for rank in self.gather(self.node_rank))
 
     def wait(self, *requests: Any) -> None:
-        """Wait until the requests are done, and leave the processor to others meanwhile."""
-        pause, pending = 2e-5, list(requests)
+        """Wait until the requests are done, and leave the processor to others meanwhile.
+
+        Raises FCNError if the others do not answer.
+        """
+        pause, pending, began = 2e-5, list(requests), time.monotonic()
         while pending := [request for request in pending if not request.Test()]:
             time.sleep(pause)
             pause = min(1.2 * pause, 2e-3)
+            if time.monotonic() - began > PATIENCE:
+                raise no_answer()
 
     def gather(self, value: T) -> list[T]:
         mine = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -251,6 +259,14 @@ class MPIGroup(Group):
         self._told = False
 
 
+def no_answer() -> FCNError:
+    """Return the error of a process that waited for others in vain."""
+    return FCNError(
+        f'another process has not answered for {PATIENCE:.0f} s, so all end; see to its machine, '
+        'or set FCN_MPI_PATIENCE to more seconds, and start again'
+    )
+
+
 def _kind(error: Exception | None) -> type[FCNError]:
     """Return the class of an error as it is told to other processes."""
     if isinstance(error, FCNError) and not isinstance(error, FCNErrors):
@@ -295,6 +311,7 @@ def world() -> Group:
         )
     _abort_on_uncaught()
     group = MPIGroup(MPI.COMM_WORLD)
+    _take_threads(group)
     if not group.first:
         logger.setLevel(logging.ERROR)  # Rank 0 says it.
     return group
@@ -330,21 +347,23 @@ def _abort_on_uncaught() -> None:
     threading.excepthook = lambda of: end(of.exc_type, of.exc_value, of.exc_traceback)
 
 
-def split_threads(group: Group) -> int | None:
-    """Return how many threads this process's share of its machine is, None where the environment
-    or a group of one leaves nothing to divide.
+def _take_threads(group: Group) -> None:
+    """Let this process compute with its share of its machine's processors, unless its environment
+    or its program has said with how many threads.
 
     The processes of a machine share the processors that they may run on; a launcher may have bound
     each to some of its own.
     """
-    if group.size == 1 or 'OMP_NUM_THREADS' in os.environ:
-        return None
     from caffe._fcn import granted_threads
+
+    from fcn.engine import set_threads, threads
 
     own = (socket.gethostname(), os.sched_getaffinity(0), granted_threads())
     others = [told for told in group.gather(own) if told[0] == own[0]]
+    if 'OMP_NUM_THREADS' in os.environ or threads() != own[2]:
+        return
     share = sum(1 / sum(cpu in cpus for _, cpus, _ in others) for cpu in own[1])
-    return max(1, min(int(share + 1e-6), own[2] // _overlapping(own[1], others)))
+    set_threads(max(1, min(int(share + 1e-6), own[2] // _overlapping(own[1], others))))
 
 
 def _overlapping(mine: set[int], others: Sequence[tuple[str, set[int], int]]) -> int:

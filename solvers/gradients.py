@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from caffe.proto import caffe_pb2
 
+from fcn import mpi
 from fcn.engine import caffe
 from fcn.mpi import MPIGroup
 
@@ -138,13 +139,18 @@ class GradientSum:
             self._advance()
 
     def wait(self) -> None:
-        """Return when all sums of this step are in the net. Raises what MPI does if it fails."""
+        """Return when all sums of this step are in the net. Raises what MPI does if it fails, and
+        FCNError if other processes do not answer."""
         self.final(-1)
         began = time.monotonic()
         if self._thread:
             with self._changed:
-                self._changed.wait_for(lambda: self._error or self._done == len(self._buckets))
+                self._changed.wait_for(
+                    lambda: self._error or self._done == len(self._buckets), mpi.PATIENCE
+                )
         while not self._error and self._done < len(self._buckets):
+            if time.monotonic() - began > mpi.PATIENCE:
+                raise mpi.no_answer()
             if not self._advance():
                 time.sleep(PAUSE)
         if self._error:

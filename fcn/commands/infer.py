@@ -41,7 +41,7 @@ from fcn.data_layers.images import ENDINGS
 from fcn.engine import own_gpu
 from fcn.errors import DataError, FCNError, FCNErrors, RunError
 from fcn.io import replacing, write_text
-from fcn.mpi import ALONE, split_threads, world
+from fcn.mpi import ALONE, world
 from fcn.nets import NetConfig
 from fcn.segmenter import Segmentation, Segmenter, load
 from fcn.text import few, printable
@@ -284,7 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
         args.weights,
         snapshot=args.snapshot,
         gpu=own_gpu(args.gpu, group.node_rank, group.node_size),
-        threads=args.threads or split_threads(group),
+        threads=args.threads,
         white=args.white,
         frame_cache=args.frame_cache,
         runs=args.runs,

@@ -39,7 +39,7 @@ from fcn.errors import DataError, RunError
 from fcn.evaluation import Evaluation, evaluate, score_folders, scored_source, write_labels
 from fcn.io import write_text
 from fcn.memory_estimate import check_memory
-from fcn.mpi import ALONE, split_threads, world
+from fcn.mpi import ALONE, world
 from fcn.nets import find
 from fcn.parts import merge, write_part
 from fcn.runs import resolve, weights_of_net
@@ -202,8 +202,8 @@ def report(evaluation: Evaluation) -> str:
 def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     group = ALONE if args.part or args.merge else world()
-    if threads := args.threads or split_threads(group):
-        set_threads(threads)
+    if args.threads:
+        set_threads(args.threads)
     if args.submit:
         folder = submit(args)
         group.gather(None)  # All have written theirs.

@@ -33,7 +33,7 @@ from fcn.data_layers.own.describe import Asked
 from fcn.engine import choose_device, own_gpu, set_threads
 from fcn.errors import FCNError
 from fcn.metrics import format_results
-from fcn.mpi import ALONE, Group, split_threads, world
+from fcn.mpi import ALONE, Group, world
 from fcn.own import Plan, choose_net, is_own, plan
 from fcn.progress import TrainingBar
 from fcn.solvers import SILENT, Options, plan_stages, sources, unused_folder
@@ -217,8 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     group = world()
     device = choose_device(own_gpu(args.gpu, group.node_rank, group.node_size))
-    if count := args.threads or split_threads(group):
-        set_threads(count)
+    if args.threads:
+        set_threads(args.threads)
     own, args.nets, args.runs = group.from_first(
         lambda: (plan_own(args, device), args.nets, args.runs)
     )

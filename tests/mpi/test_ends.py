@@ -38,12 +38,12 @@ def arguments(scenes, runs, *more):
 class Started:
     """A training of two processes under way."""
 
-    def __init__(self, scenes, runs, *more):
+    def __init__(self, scenes, runs, *more, **environment_):
         self.run = runs / NET
         self.process = subprocess.Popen(
             [*launcher(2), *arguments(scenes, runs, *more)],
             cwd=ROOT,
-            env=environment(),
+            env=environment(**environment_),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -143,6 +143,14 @@ def test_a_signal_ends_a_validation(scenes, tmp_path):
     code, output = started.ends()
     assert code == 130, output
     assert Run(started.run).iteration == 6 and not Run(started.run).validated
+
+
+def test_a_process_that_does_not_answer_is_given_up(scenes, tmp_path):
+    started = Started(scenes, tmp_path, FCN_MPI_PATIENCE='5')
+    started.wait_for('snapshots/iter_00000004')
+    os.kill(started.ranks()[1], signal.SIGSTOP)
+    code, output = started.ends()
+    assert code == 2 and 'has not answered for 5 s' in output, output
 
 
 def test_an_image_that_one_process_cannot_read(scenes, tmp_path):
