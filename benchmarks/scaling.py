@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ RATES = 10.0, 100.0  # gigabits a second
 USED = 0.85  # of the rate: TCP over a limited rate reached that much here
 LATENCY = 50e-6  # seconds of a message
 ADDED = 4e9  # bytes of gradients that are added up in a second
+SETTLING = 3  # seconds until a new network can be used
 GATHERED = 2  # rounds of messages for a bucket: parts to their owners, sums to all
 
 ALONE, TOGETHER = 'one process', 'two processes'
@@ -105,6 +107,7 @@ def two_machines(rate: float) -> Iterator[tuple[list[str], dict[str, str]]]:
                 ip('-n', name, 'link', 'set', 'net0', 'up')
                 ip('-n', name, 'link', 'set', 'lo', 'up')
                 ip('netns', 'exec', name, 'tc', 'qdisc', 'add', 'dev', 'net0', 'root', *limit)
+            time.sleep(SETTLING)
             # In ssh's place: it is told the host, among options, and then the command.
             login = Path(folder, 'login')
             login.write_text(

@@ -11,6 +11,7 @@ waiting spins.
 """
 
 import contextlib
+import faulthandler
 import functools
 import logging
 import os
@@ -37,6 +38,7 @@ _RANKS = 'PMI_RANK', 'OMPI_COMM_WORLD_RANK', 'MV2_COMM_WORLD_RANK', 'SLURM_PROCI
 # Seconds after which a process that does not answer is given up, and with it all: a machine that
 # lost its power says nothing. Rank 0 may count the pixels of a large set meanwhile.
 PATIENCE = float(os.environ.get('FCN_MPI_PATIENCE', 3600))
+START = 300  # seconds that MPI may take to connect all processes; some may never have started
 PIECE = 1 << 26  # bytes of one broadcast: MPI counts in 32 bits
 STOP = 1  # tag of the message that says that the work is to end
 
@@ -295,6 +297,8 @@ def world() -> Group:
     if size == 1:
         return ALONE
     fix = "`pip install '.[mpi]'` in a clone brings one, with an mpiexec of its own"
+    # Python's own threads would not run while MPI starts.
+    faulthandler.dump_traceback_later(START, exit=True)
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -302,6 +306,8 @@ def world() -> Group:
             f'{size} processes were started together, but there is no MPI in this Python '
             f'({error}); {fix}, or set FCN_MPI=0 to let each work alone'
         ) from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if MPI.COMM_WORLD.size != size:
         library = MPI.Get_library_version().split('\n')[0].strip('\0 ')
         raise FCNError(
