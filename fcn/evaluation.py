@@ -23,7 +23,7 @@ from fcn.engine import choose_device, own_gpu
 from fcn.errors import DataError, RunError
 from fcn.inference import load_net
 from fcn.io import file_digest, list_digest
-from fcn.memory_estimate import check_memory
+from fcn.memory_estimate import check_memory, tiles_of_all
 from fcn.metrics import class_iou, confusion, format_metrics, metrics, or_none
 from fcn.mpi import ALONE, WHOLE, Part, world
 from fcn.nets import NetConfig, deploy_net, train_net
@@ -145,7 +145,7 @@ def evaluate(
         }
     device = choose_device(own_gpu(gpu, group.node_rank, group.node_size))
     tiles = check_memory(name, config, source, device=device, sharing=group.node_size)
-    tiles = min(filter(None, group.gather(tiles)), default=None)  # by all alike
+    tiles = tiles_of_all(group, tiles)
     mine = share.of(names)
     kept = iter(mine)
 

@@ -15,6 +15,7 @@ from fcn.errors import DataError, FCNError
 from fcn.inference import compared_blobs
 from fcn.memory import SHARE, free_memory
 from fcn.memory_pool import Pool, managed_blobs
+from fcn.mpi import Group
 from fcn.nets import NetConfig, deploy_net, train_net_with_inputs
 from fcn.text import gigabytes
 from fcn.tiling import Tiling
@@ -160,6 +161,11 @@ class Tiles(NamedTuple):
 
     side: int
     why: str
+
+
+def tiles_of_all(group: Group, tiles: Tiles | None) -> Tiles | None:
+    """Return the tiles that all processes take: the smallest that one of them needs."""
+    return min((Tiles(*told) for told in group.gather(tiles) if told), default=None)
 
 
 def check_memory(

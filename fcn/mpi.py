@@ -13,9 +13,9 @@ waiting spins.
 import contextlib
 import faulthandler
 import functools
+import json
 import logging
 import os
-import pickle
 import socket
 import sys
 import threading
@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
+from fcn import errors
 from fcn.errors import FCNError, FCNErrors
 
 T = TypeVar('T')
@@ -87,7 +88,8 @@ class Group:
         return Part(self.rank, self.size)
 
     def gather(self, value: T) -> list[T]:
-        """Return the values that the processes give, in the order of ranks."""
+        """Return the values that the processes give, in the order of ranks. They are JSON: of
+        several processes, tuples come as lists."""
         return [value]
 
     def sum(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -99,7 +101,7 @@ class Group:
         return mine[np.newaxis]
 
     def from_first(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns in rank 0, where alone it is called."""
+        """Return what `function` returns in rank 0, where alone it is called: JSON, as `gather`."""
         return function()
 
     def together(self, function: Callable[[], T]) -> T:
@@ -160,7 +162,7 @@ class MPIGroup(Group):
                 raise no_answer()
 
     def gather(self, value: T) -> list[T]:
-        mine = np.frombuffer(pickle.dumps(value), np.uint8)
+        mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
         sizes = np.empty(self.size, np.int64)
         self.wait(self.communicator.Iallgather(np.array([len(mine)], np.int64), sizes))
         all_bytes = np.empty(sizes.sum(), np.uint8)
@@ -168,7 +170,7 @@ class MPIGroup(Group):
         received = [all_bytes, (sizes.tolist(), places.tolist()), self.mpi.BYTE]
         self.wait(self.communicator.Iallgatherv(mine, received))
         parts = np.split(all_bytes, places[1:])
-        return [pickle.loads(part.tobytes()) for part in parts]
+        return [json.loads(part.tobytes()) for part in parts]
 
     def sum(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         sums = {name: np.empty_like(array) for name, array in arrays.items()}
@@ -189,8 +191,8 @@ class MPIGroup(Group):
             result = self._unless_raised(function)
         else:
             self._unless_raised(None)
-        content = pickle.dumps(result) if self.first else None
-        return pickle.loads(self.bytes_from_first(content).tobytes())
+        content = json.dumps(result).encode() if self.first else None
+        return json.loads(self.bytes_from_first(content).tobytes())
 
     def together(self, function: Callable[[], T]) -> T:
         return self._unless_raised(function)  # type: ignore[return-value]
@@ -210,14 +212,14 @@ class MPIGroup(Group):
 
         It is of the same kind, and marked as agreed: rank 0 alone tells the user.
         """
-        mine = (str(error) if error else None, socket.gethostname(), _kind(error))
+        mine: list[Any] = [str(error) if error else None, socket.gethostname(), _kind(error)]
         for rank, (message, host, kind) in enumerate(self.gather(mine)):
             if message is None:
                 continue
             if rank and (error is None or message != str(error)):
                 where = f'rank {rank} on {host}' if self.nodes > 1 else f'rank {rank}'
                 message = f'{where}: {message}'
-            raised = kind(message)
+            raised = getattr(errors, kind)(message)
             raised.agreed = True
             raise raised from error
 
@@ -269,11 +271,11 @@ def no_answer() -> FCNError:
     )
 
 
-def _kind(error: Exception | None) -> type[FCNError]:
-    """Return the class of an error as it is told to other processes."""
-    if isinstance(error, FCNError) and not isinstance(error, FCNErrors):
-        return type(error)
-    return FCNError
+def _kind(error: Exception | None) -> str:
+    """Return the name of an error's class as it is told to other processes."""
+    known = isinstance(error, FCNError) and not isinstance(error, FCNErrors)
+    name = type(error).__name__
+    return name if known and hasattr(errors, name) else FCNError.__name__
 
 
 def launched() -> tuple[int, int]:
@@ -364,14 +366,11 @@ def _take_threads(group: Group) -> None:
 
     from fcn.engine import set_threads, threads
 
-    own = (socket.gethostname(), os.sched_getaffinity(0), granted_threads())
-    others = [told for told in group.gather(own) if told[0] == own[0]]
-    if 'OMP_NUM_THREADS' in os.environ or threads() != own[2]:
+    host, mine, granted = socket.gethostname(), os.sched_getaffinity(0), granted_threads()
+    told = group.gather((host, sorted(mine)))
+    if 'OMP_NUM_THREADS' in os.environ or threads() != granted:
         return
-    share = sum(1 / sum(cpu in cpus for _, cpus, _ in others) for cpu in own[1])
-    set_threads(max(1, min(int(share + 1e-6), own[2] // _overlapping(own[1], others))))
-
-
-def _overlapping(mine: set[int], others: Sequence[tuple[str, set[int], int]]) -> int:
-    """Return how many processes, this one among them, may run on one of its processors."""
-    return max(1, sum(bool(mine & cpus) for _, cpus, _ in others))
+    others = [set(cpus) for name, cpus in told if name == host]
+    share = sum(1 / sum(cpu in cpus for cpus in others) for cpu in mine)
+    sharing = sum(bool(mine & cpus) for cpus in others)
+    set_threads(max(1, min(int(share + 1e-6), granted // sharing)))

@@ -24,6 +24,7 @@ from fcn.data_layers.own.legends import FILES as LEGENDS
 from fcn.data_layers.own.manifest import NAME, Manifest, read_manifest
 from fcn.errors import DataError, FCNError
 from fcn.io import make_folder
+from fcn.mpi import Group
 from fcn.nets import NetConfig, find
 from fcn.solvers import Options
 from fcn.solvers.weights import published
@@ -66,6 +67,22 @@ def plan(data: str | Path, runs: str | Path, asked: Asked, progress: Progress = 
     numbers = range(len(described.manifest.classes))
     manifest = described.manifest.with_(holders=tuple(checked.holders[k] for k in numbers))
     return Plan(manifest, (Path(runs) / root.name / NAME).resolve())
+
+
+def plan_together(group: Group, make: Callable[[], 'Plan | None']) -> 'Plan | None':
+    """Return the plan that `make` makes in rank 0 for all processes of a group. The others, which
+    write nothing in the folder of runs, have its manifest in a folder of their own."""
+    made: Plan | None = None
+
+    def tell() -> Any:
+        nonlocal made
+        made = make()
+        return made and made.manifest.to_json()
+
+    told = group.from_first(tell)
+    if group.first or told is None:
+        return made
+    return Plan(Manifest.of_json(told), Path(_scratch().name) / NAME)
 
 
 def is_own(data: str | Path, net: str | None, asked: Asked) -> bool:
@@ -184,10 +201,6 @@ class Plan:
     def runs(self) -> Path:
         """The folder of the set's runs."""
         return self.file.parent
-
-    def copied_to(self, folder: Path) -> 'Plan':
-        """Return the same plan with its manifest in another folder."""
-        return replace(self, file=folder / NAME)
 
     def options(self, net: str, options: Options) -> Options:
         """Return the options of a net's training with what the set decides: classes, sources, and

@@ -1,7 +1,6 @@
 """Trains a net from Python: the same as the command `solve`."""
 
 import inspect
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from fcn.engine import choose_device, own_gpu
 from fcn.errors import FCNError
 from fcn.metrics import format_results
 from fcn.mpi import world
-from fcn.own import choose_net, is_own, plan
+from fcn.own import choose_net, is_own, plan, plan_together
 from fcn.segmenter import Segmenter, load
 from fcn.solvers import Options, Progress, Stage, plan_stages, sources, unused_folder
 from fcn.solvers.log import Log
@@ -141,11 +140,9 @@ def train(
     if data is not None and is_own(data, net, asked):
         if train_data or train_split or val_split:
             raise FCNError('train_data, train_split and val_split are for the sets of the paper')
-        own = group.from_first(lambda: plan(data, runs, asked))
-        net, runs = net or choose_net(given, device).net, own.runs
-        if not group.first:  # which alone writes there
-            scratch = tempfile.TemporaryDirectory(prefix='fcn-')
-            own = own.copied_to(Path(scratch.name))
+        own = plan_together(group, lambda: plan(data, runs, asked))
+        net = net or group.from_first(lambda: choose_net(given, device).net)
+        runs = own.runs if own else runs
     if net is None:
         raise FCNError('net=None: name a net of fcn.NETS')
     train, val = None, None
@@ -180,17 +177,25 @@ def train(
     if not stage.done:
         stage.train(progress or Progress())
     done = stage.done
-    return group.from_first(lambda: _result(net, stage, done))
+    come_to = group.from_first(lambda: _result(stage))
+    come_to['folder'] = Path(come_to['folder'])
+    return TrainingResult(**come_to, interrupted=not done)
 
 
-def _result(net: str, stage: Stage, done: bool) -> TrainingResult:
-    """Return what a stage has come to, from its run folder."""
+def _result(stage: Stage) -> dict[str, Any]:
+    """Return what a stage has come to, from its run folder, as the fields of a TrainingResult."""
     run = stage.run
     manifest = run.snapshots.newest('caffemodel')
     validation = dict((manifest or {}).get('validation') or {})
     first = next(iter(validation), '')
     metrics = validation.pop(first, {})
-    return TrainingResult(net, run.folder, run.iteration, metrics, validation, not done)
+    return dict(
+        net=stage.name,
+        folder=str(run.folder),
+        iteration=run.iteration,
+        metrics=metrics,
+        others=validation,
+    )
 
 
 def _classes(classes: int | Sequence[str]) -> str:

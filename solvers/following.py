@@ -99,13 +99,10 @@ def files_from_first(
 ) -> dict[str, Path]:
     """Return rank 0's files by name, copied into the `folder` of each other process."""
 
-    def read() -> dict[str, tuple[str, bytes]]:
-        assert paths is not None
-        return {label: (path.name, path.read_bytes()) for label, path in paths.items()}
-
-    found = {}
-    for label, (name, content) in group.from_first(read).items():
-        found[label] = folder / name
+    names = group.from_first(lambda: {label: path.name for label, path in (paths or {}).items()})
+    found = {label: folder / name for label, name in names.items()}
+    for label, file in found.items():
+        content = group.bytes_from_first(paths[label].read_bytes() if paths else None)
         if not group.first:
-            found[label].write_bytes(content)
+            content.tofile(file)
     return found

@@ -252,7 +252,7 @@ class NcclSum:
     """The same on GPUs, by Caffe's own class, which sums over NCCL. The order is NCCL's."""
 
     def __init__(self, group: MPIGroup, solver: caffe.SGDSolver, overlaps: bool) -> None:
-        uid = group.from_first(caffe.NCCL.new_uid)
+        uid = group.bytes_from_first(caffe.NCCL.new_uid() if group.first else None).tobytes()
         caffe.set_solver_count(group.size)
         caffe.set_solver_rank(group.rank)
         caffe.set_multiprocess(True)

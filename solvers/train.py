@@ -17,7 +17,7 @@ from fcn.engine import caffe, release_activations, threads, versions
 from fcn.errors import DataError, DivergedError, FCNError
 from fcn.inference import close_layers
 from fcn.io import list_digest, write_text
-from fcn.memory_estimate import Tiles, check_memory
+from fcn.memory_estimate import Tiles, check_memory, tiles_of_all
 from fcn.mpi import MPIGroup
 from fcn.nets import find
 from fcn.text import few
@@ -148,7 +148,7 @@ class Trainer:
         """
         group = self.group
         passes, tiles = group.together(self.check_data)
-        tiles = min(filter(None, group.gather(tiles)), default=None)  # by all alike
+        tiles = tiles_of_all(group, tiles)
         # Read now: the list may change under a run of days, and the layer reads it once.
         names = self.train_source.names()
         data = dict(count=len(names), list=list_digest(names))

@@ -11,12 +11,10 @@ What is finished is skipped, and what was interrupted resumes from its last snap
 """
 
 import argparse
-import contextlib
 import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fcn.cli import (
     Parser,
@@ -34,7 +32,7 @@ from fcn.engine import choose_device, own_gpu, set_threads
 from fcn.errors import FCNError
 from fcn.metrics import format_results
 from fcn.mpi import ALONE, Group, world
-from fcn.own import Plan, choose_net, is_own, plan
+from fcn.own import Plan, choose_net, is_own, plan, plan_together
 from fcn.progress import TrainingBar
 from fcn.solvers import SILENT, Options, plan_stages, sources, unused_folder
 from fcn.text import command_line
@@ -219,18 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     device = choose_device(own_gpu(args.gpu, group.node_rank, group.node_size))
     if args.threads:
         set_threads(args.threads)
-    own, args.nets, args.runs = group.from_first(
-        lambda: (plan_own(args, device), args.nets, args.runs)
-    )
-    with contextlib.ExitStack() as stack:
-        if own and not group.first:  # Rank 0 alone writes to the folder of runs.
-            own = own.copied_to(Path(stack.enter_context(TemporaryDirectory(prefix='fcn-'))))
-        return train(args, device, own, group)
-
-
-def train(args: argparse.Namespace, device: str, own: Plan | None, group: Group) -> int:
-    """Train the nets that the arguments name, in turn, and return the exit code."""
-    args.nets = args.nets or FCN8S
+    own = plan_together(group, lambda: plan_own(args, device))
+    args.nets = group.from_first(lambda: args.nets or FCN8S)
     stages = plan_stages(
         args.nets,
         args.runs,

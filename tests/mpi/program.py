@@ -19,8 +19,8 @@ def exchanges() -> None:
     group = mpi.world()
     rank, size = group.rank, group.size
     assert size == 3 and group.nodes == 1 and group.node_size == 3
-    assert group.gather({'rank': rank, 'text': 'é' * rank}) == [
-        {'rank': r, 'text': 'é' * r} for r in range(size)
+    assert group.gather({'rank': rank, 'text': 'é' * rank, 'tuple': (1, 0.1)}) == [
+        {'rank': r, 'text': 'é' * r, 'tuple': [1, 0.1]} for r in range(size)
     ]
     many = np.arange(6).reshape(2, 3) * (rank + 1)
     assert (group.sum({'a': many})['a'] == np.arange(6).reshape(2, 3) * 6).all()
