@@ -20,7 +20,7 @@ import numpy as np
 
 from fcn import nets
 from fcn.data_layers import Source
-from fcn.engine import caffe, choose_device, set_threads
+from fcn.engine import caffe, choose_device, release_activations, set_threads
 from fcn.mpi import world
 from fcn.solvers import Options, Progress, Step, Trainer, solver_prototxt
 from fcn.solvers.gradients import buckets_of
@@ -75,6 +75,7 @@ def profile(name: str, side: int, threads: int) -> dict[str, Any]:
         (Path(folder) / 'solver.prototxt').write_text(text)
         solver = caffe.get_solver(f'{folder}/solver.prototxt')
     net = solver.net
+    release_activations(net)
     start(net, [], init_missing=True)
     net.blobs['data'].data[...] = np.random.default_rng(0).normal(0, 50, net.blobs['data'].shape)
     layers: dict[int, float] = {}

@@ -44,7 +44,7 @@ ADDED = 4e9  # bytes of gradients that are added up in a second
 SETTLING = 3  # seconds until a new network can be used
 GATHERED = 2  # rounds of messages for a bucket: parts to their owners, sums to all
 
-ALONE, TOGETHER = 'one process', 'two processes'
+ALONE, TOGETHER, HALF = 'one process', 'two processes', 'one process, one image'
 
 Result = dict[str, Any]
 
@@ -135,7 +135,7 @@ def step_seconds(
 ) -> float:
     """Return the seconds of a step of an image a machine, by the model.
 
-    `profile` is what one machine measured, which takes `faster` times as long as those of the
+    `profile` is what one core measured, which takes `faster` times as long as the machines of the
     cluster. Buckets are moved one after another, each once it is final and the network is free.
     Without `overlap` nothing is moved before the backward pass has ended: the floor.
     """
@@ -173,6 +173,8 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
     for _ in range(rounds):
         one = started([], 'train', name, data, steps, 2, cores)
         cases.setdefault(ALONE, []).append(one)
+        one = started([], 'train', name, data, steps, 1, 1)
+        cases.setdefault(HALF, []).append(one)
         two = started([mpiexec(), '-n', '2'], 'train', name, data, steps, 2, 1)
         cases.setdefault(TOGETHER, []).append(two)
         for rate in rates:
@@ -180,7 +182,9 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
                 given = ('train', name, data, steps, 2, 1)
                 limited = started(launcher, *given, environment=environment)
             cases.setdefault(f'rate {rate:g}', []).append(limited)
-    return dict(profile=profile, cases=cases)
+    half = min(least(cases[HALF])['seconds'])
+    slower = half / (profile['forward'] + profile['backward'] + profile['update'])
+    return dict(profile=profile, slower=slower, cases=cases)
 
 
 def about() -> Result:
@@ -201,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--nets', nargs='+', default=list(NETS), metavar='NET', help='of others, the figures stay'
     )
-    parser.add_argument('--rates', nargs='*', type=float, metavar='GBITS', default=[1.0, 0.2])
+    parser.add_argument('--rates', nargs='*', type=float, metavar='GBITS', default=[0.2, 0.05])
     parser.add_argument('--out', type=Path, default=RESULTS / 'scaling.md', metavar='FILE')
     args = parser.parse_args(arguments)
     file = args.out.with_suffix('.json')

@@ -34,6 +34,7 @@ def page(kept: Result) -> str:
         f'{name} at a load of {one["load"]:.0f}, by processes of nice {one["nice"]}'
         for name, one in nets.items()
     )
+    slower = ', '.join(f'{name} {one["slower"]:.2f} times' for name, one in nets.items())
     about = '\n'.join(f'- {name}: {value}' for name, value in kept['versions'].items())
     return f"""# Training by several processes
 
@@ -55,7 +56,9 @@ left of it after the backward pass, and for the other process; the rest of it is
 {markdown_table(LIMITED, limited_rows(nets))}
 
 One core each. The model is fed with what one process measured alone: the forward pass, when each
-bucket of gradients is final, the update. The floor is the same without any overlap.
+bucket of gradients is final, the update; all of it as much slower as that process, with the image
+that it has of two, is in a training beside other work than in passes one after another
+({slower}). The floor is the same without any overlap.
 
 ## What the model predicts
 
@@ -121,7 +124,8 @@ def limited_rows(nets: Result) -> Iterator[list[str]]:
                 continue
             rate, best = float(case.split()[1]), least(runs)
             model, floor = (
-                step_seconds(one['profile'], 2, rate, overlap=overlap) for overlap in (True, False)
+                step_seconds(one['profile'], 2, rate, 1 / one['slower'], overlap)
+                for overlap in (True, False)
             )
             sums = best['sums']
             waited, way = sums['seconds_waited'], sums['seconds_under_way']
