@@ -4,7 +4,9 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,3 +277,29 @@ def test_the_package_names_what_it_exports():
     assert set(fcn.__all__) <= set(dir(fcn))
     with pytest.raises(AttributeError, match='nonsense'):
         fcn.nonsense  # noqa: B018
+
+
+def test_progress_goes_from_nothing_to_all_whole_and_by_tiles(
+    drawn_weights: Callable[[str], Path],
+) -> None:
+    segmenter = fcn.load('mini-fcn16s', drawn_weights('mini-fcn16s'), gpu=-1)
+    image = np.random.default_rng(0).integers(0, 256, (300, 500, 3), np.uint8)
+    expected = segmenter(image).labels
+    # The second time, the size is known, and another net computes it (fcn.frame).
+    for tile, passes in ((None, 1), (None, 1), (segmenter.smallest_tile + 64, 4)):
+        told: list[tuple[float, str]] = []
+        arrays = segmenter.compute(
+            segment, image, tile=tile, progress=lambda *news, told=told: told.append(news)
+        )
+        assert (
+            np.array_equal(arrays['label'], expected) or (arrays['label'] != expected).mean() < 1e-4
+        )
+        shares = [share for share, _ in told]
+        assert shares == sorted(shares) and 0 < shares[0] < 0.5 / passes and shares[-1] == 1
+        layers = [layer for _, layer in told]
+        assert (
+            layers.count('conv3_1') == layers.count('score_fr') == layers.count('score') >= passes
+        )
+    told.clear()
+    segmenter(image)
+    assert not told
