@@ -91,13 +91,11 @@ class History:
         files tell."""
         if _is_locked(self.folder):
             return 'running'
-        if self.records:
-            last = self.records[-1]
-            done = self.max_iter is not None and self.iteration >= self.max_iter
-            if done and 'validation' in last:
-                return 'finished'
-            if str(last.get('event', '')).startswith('loss is'):
-                return 'diverged'
+        validated = max((record['iteration'] for record in self._validated), default=0)
+        if self.max_iter is not None and validated >= self.max_iter:
+            return 'finished'
+        if self.records and str(self.records[-1].get('event', '')).startswith('loss is'):
+            return 'diverged'
         # A lock of another machine is not seen, only its file, which the run removes as it ends.
         if (self.folder / LOCK).is_file() and self._age() < max(QUIET, 5 * self._gap()):
             return 'running'

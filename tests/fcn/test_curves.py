@@ -56,7 +56,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_the_state_of_a_run_is_what_its_files_tell(tmp_path: Path) -> None:
     done = [line(1, 9, 0.0), line(40, 7, 39.0), validation(40, 0.5)]
     states = {
-        'finished': write_run(tmp_path / 'a', *done),
+        'finished': write_run(tmp_path / 'a', *done, dict(iteration=40, event='advice')),
         'interrupted': write_run(tmp_path / 'b', *done, max_iter=80),
         'diverged': write_run(tmp_path / 'c', done[0], dict(iteration=2, event='loss is nan')),
         'begun': write_run(tmp_path / 'd'),

@@ -18,10 +18,11 @@ export async function loadPixels(address) {
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
-// The colour of each class, and whether it is striped: [[r, g, b], striped].
-export function colouring(about, safe) {
+// The colour of each class, and whether it is striped: [[r, g, b], striped]. Colours for the
+// colour-blind go to the classes by their `shares`, which must be the same for all nets compared.
+export function colouring(about, safe, shares = about.shares) {
   if (!safe) return about.colours.map((colour) => [colour, false]);
-  const order = about.shares.map((share, index) => [share, index]).sort((a, b) => b[0] - a[0]);
+  const order = shares.map((share, index) => [share, index]).sort((a, b) => b[0] - a[0]);
   const colours = about.colours.map(() => [[128, 128, 128], false]);
   let next = 0;
   for (const [, index] of order) {
@@ -36,13 +37,13 @@ export function colouring(about, safe) {
 }
 
 // The labels as a canvas: classes in `hidden`, and background, are clear.
-export function paint(view, about, { safe = false, outlines = false, hidden = new Set() } = {}) {
+export function paint(view, about, { safe = false, shares = about.shares, outlines = false, hidden = new Set() } = {}) {
   const { width, height, data } = view;
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d');
   const picture = context.createImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
-  const colours = colouring(about, safe);
+  const colours = colouring(about, safe, shares);
   const clear = about.classes.map((name, index) => hidden.has(index) || (index === 0 && name === 'background'));
   const packed = colours.map(([[r, g, b]]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
   const striped = colours.map(([, stripes]) => stripes);

@@ -205,6 +205,12 @@ class TryView {
     return this.job.result.results[index].labels[this.label];
   }
 
+  // What the classes of a net have of the image by all nets together, so that a class has one colour.
+  shares(index) {
+    const all = this.job.result.results.map((_, other) => this.about(other));
+    return this.about(index).classes.map((name) => all.reduce((sum, about) => sum + (about?.shares[about.classes.indexOf(name)] ?? 0), 0));
+  }
+
   async show(job) {
     this.job = job;
     this.cache.clear();
@@ -275,7 +281,7 @@ class TryView {
         const low = Math.min(Math.floor(this.share), order.length - 2);
         const view = await this.pixels(this.address(null, 'blend.png', { first: order[low], second: order[low + 1], share: this.share - low }));
         views = [view];
-        layers = [paint(view, this.about(0), { ...kept, hidden: this.hidden })];
+        layers = [paint(view, this.about(0), { ...kept, shares: this.shares(0), hidden: this.hidden })];
       } else {
         views = await Promise.all(results.map((_, index) => this.pixels(this.address(index, 'view.png'))));
         if (this.mode === 'heat') {
@@ -283,7 +289,7 @@ class TryView {
           this.heats = maps;
           layers = maps.map(heat);
         } else {
-          layers = views.map((view, index) => paint(view, this.about(index), { ...kept, hidden: this.hidden }));
+          layers = views.map((view, index) => paint(view, this.about(index), { ...kept, shares: this.shares(index), hidden: this.hidden }));
         }
       }
       if (turn !== this.turn || job !== this.job) return;
@@ -298,9 +304,12 @@ class TryView {
 
   buildClasses() {
     const about = this.about(0);
-    const colours = colouring(about, kept.safe && this.mode !== 'heat');
+    const colours = colouring(about, kept.safe && this.mode !== 'heat', this.shares(0));
     const { results } = this.job.result;
-    const share = (index, result) => result.labels[this.label]?.shares[about.classes.indexOf(about.classes[index])] ?? 0;
+    const share = (index, result) => {
+      const other = result.labels[this.label];
+      return other?.shares[other.classes.indexOf(about.classes[index])] ?? 0;
+    };
     const rows = about.classes.map((name, index) => [name, index])
       .filter(([, index]) => results.some((result) => share(index, result) > 0))
       .sort((a, b) => share(b[1], results[0]) - share(a[1], results[0]))
