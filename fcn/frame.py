@@ -279,16 +279,20 @@ class FrameCache:
         net = net_of(front)
         net.share_with(self._net)
         around: dict[str, np.ndarray] = {}
+        # Caffe keeps the callback for good: it must keep neither the net nor the values.
+        watched = [(net, around)]
 
         def keep(index: int) -> None:
-            name = net._layer_names[index]
-            for frame in frames:
-                if frame.writer == name:
-                    around[frame.layer] = frame.around(net.blobs[frame.blob].data)
+            for net, around in watched:
+                name = net._layer_names[index]
+                for frame in frames:
+                    if frame.writer == name:
+                        around[frame.layer] = frame.around(net.blobs[frame.blob].data)
 
         net.after_forward(keep)  # before the activations are released
         release_activations(net)
         net.forward()
+        watched.clear()
         return around
 
 

@@ -71,10 +71,12 @@ inside test -w runs -a -w data -a -w weights
 buildah "${store[@]}" inspect --type image --format '{{.Docker.Config.Healthcheck}}' localhost/fcn | grep -q 'import caffe'
 inside python nets/voc-fcn8s/net.py
 inside fcn --version
-for command in solve score infer prepare; do inside python "$command.py" --help >/dev/null; done
+for command in solve score infer prepare serve; do inside python "$command.py" --help >/dev/null; done
 SECONDS=0
 inside python -m miniature --quick
 say "the miniature trained in $SECONDS s"
 inside python infer.py data/mini/JPEGImages --net mini-fcn8s --out /tmp/inferred
 inside sh -c "ls /tmp/inferred/*.png | wc -l | xargs echo pictures:"
+inside sh -c 'python serve.py --host 0.0.0.0 & for second in $(seq 60); do
+  curl --fail --silent http://127.0.0.1:8000/healthz && exit; sleep 1; done; exit 1'
 say 'passed'

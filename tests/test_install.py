@@ -127,6 +127,17 @@ def test_only_fcn_is_installed_at_the_top_level(wheel: Path) -> None:
     assert names == {'fcn', f'fcn_caffe-{__version__}.dist-info'}
 
 
+def test_the_page_is_installed_whole(wheel: Path) -> None:
+    static = ROOT / 'fcn' / 'serving' / 'static'
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    prefix = 'fcn/serving/static/'
+    installed = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+    assert installed == {
+        str(path.relative_to(static)) for path in static.rglob('*') if path.is_file()
+    }
+
+
 def test_the_library_is_the_installed_one_in_any_folder(installed: Path, run: Run) -> None:
     program = 'import fcn, fcn.nets, fcn.commands.solve; print(fcn.__file__, fcn.nets.__file__)'
     for file in good(run(installed, 'python', '-c', program)).split():
