@@ -44,7 +44,7 @@ ADDED = 4e9  # bytes of gradients that are added up in a second
 SETTLING = 3  # seconds until a new network can be used
 GATHERED = 2  # rounds of messages for a bucket: parts to their owners, sums to all
 
-ALONE, TOGETHER, HALF = 'one process', 'two processes', 'one process, one image'
+ALONE, TOGETHER = 'one process', 'two processes'
 
 Result = dict[str, Any]
 
@@ -173,8 +173,6 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
     for _ in range(rounds):
         one = started([], 'train', name, data, steps, 2, cores)
         cases.setdefault(ALONE, []).append(one)
-        one = started([], 'train', name, data, steps, 1, 1)
-        cases.setdefault(HALF, []).append(one)
         two = started([mpiexec(), '-n', '2'], 'train', name, data, steps, 2, 1)
         cases.setdefault(TOGETHER, []).append(two)
         for rate in rates:
@@ -182,15 +180,21 @@ def measure(name: str, data: Path, steps: int, rounds: int, rates: Sequence[floa
                 given = ('train', name, data, steps, 2, 1)
                 limited = started(launcher, *given, environment=environment)
             cases.setdefault(f'rate {rate:g}', []).append(limited)
-    half = min(least(cases[HALF])['seconds'])
-    slower = half / (profile['forward'] + profile['backward'] + profile['update'])
-    return dict(profile=profile, slower=slower, cases=cases)
+    return dict(profile=profile, cases=cases)
 
 
 def about() -> Result:
     """Return what the figures depend on: not the threads of this process, nor a commit that is not
     yet one."""
     return {name: value for name, value in versions().items() if name not in ('fcn', 'threads')}
+
+
+def pace(one: Result) -> float:
+    """Return how many times as long as the passes of its profile a step of two processes takes
+    where nothing limits what they send: it reads images, and has the machine not for itself."""
+    profile = one['profile']
+    alone = profile['forward'] + profile['backward'] + profile['update']
+    return min(least(one['cases'][TOGETHER])['seconds']) / alone
 
 
 def least(runs: Sequence[Result]) -> Result:

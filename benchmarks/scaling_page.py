@@ -20,6 +20,7 @@ from .scaling import (
     USED,
     Result,
     least,
+    pace,
     speed_up,
     step_seconds,
 )
@@ -30,17 +31,19 @@ FASTER = 1.0, 10.0, 50.0  # than the measured core
 def page(kept: Result) -> str:
     """Return the page of what benchmarks.scaling kept."""
     nets = kept['nets']
-    loads = ', '.join(
-        f'{name} at a load of {one["load"]:.0f}, by processes of nice {one["nice"]}'
+    loads = '; '.join(
+        f'{name} at a load of {one["load"]:.0f}, by processes of nice {one["nice"]}, '
+        f'{len(one["cases"][ALONE])} rounds'
         for name, one in nets.items()
     )
-    slower = ', '.join(f'{name} {one["slower"]:.2f} times' for name, one in nets.items())
+    slower = ', '.join(f'{name} {pace(one):.2f} times' for name, one in nets.items())
     about = '\n'.join(f'- {name}: {value}' for name, value in kept['versions'].items())
     return f"""# Training by several processes
 
 By `python -m benchmarks.scaling` on {kept['machine']}. A step learns from two
 drawn images of {SIDE}×{SIDE}. Every case had its turn in each round; the fastest step counts, with
-the median of its run in brackets. Other work ran on the machine: {loads}.
+the median of its run in brackets. Other work ran on the machine, so differences of a fifth say
+nothing: {loads}.
 
 ## Two cores: one process with both, or two with one each
 
@@ -55,10 +58,11 @@ left of it after the backward pass, and for the other process; the rest of it is
 
 {markdown_table(LIMITED, limited_rows(nets))}
 
-One core each. The model is fed with what one process measured alone: the forward pass, when each
-bucket of gradients is final, the update; all of it as much slower as that process, with the image
-that it has of two, is in a training beside other work than in passes one after another
-({slower}). The floor is the same without any overlap.
+One core each, and an image of the two. The model is fed with what one process measured alone: the
+forward pass, when each bucket of gradients is final, the update; all of it as much slower as a step
+of the two is where nothing limits what they send ({slower}). The floor is the same without any
+overlap. What the model lacks is the work of sending: compare the CPU seconds with those above, of
+processes that copy memory. A core that computes all the time has none to spare for TCP.
 
 ## What the model predicts
 
@@ -113,7 +117,16 @@ def measured_rows(nets: Result) -> Iterator[list[str]]:
         ]
 
 
-LIMITED = 'net', 'Gb/s', 'measured, s', 'model, s', 'floor, s', 'sum under way, s', 'hidden'
+LIMITED = (
+    'net',
+    'Gb/s',
+    'measured, s',
+    'model, s',
+    'floor, s',
+    'CPU s',
+    'sum under way, s',
+    'hidden',
+)
 
 
 def limited_rows(nets: Result) -> Iterator[list[str]]:
@@ -124,7 +137,7 @@ def limited_rows(nets: Result) -> Iterator[list[str]]:
                 continue
             rate, best = float(case.split()[1]), least(runs)
             model, floor = (
-                step_seconds(one['profile'], 2, rate, 1 / one['slower'], overlap)
+                step_seconds(one['profile'], 2, rate, 1 / pace(one), overlap)
                 for overlap in (True, False)
             )
             sums = best['sums']
@@ -135,6 +148,7 @@ def limited_rows(nets: Result) -> Iterator[list[str]]:
                 seconds(best),
                 f'{model:.2f}',
                 f'{floor:.2f}',
+                f'{best["cpu"]:.2f}',
                 f'{way:.2f}',
                 f'{100 * max(0.0, 1 - waited / way):.0f} %',
             ]
