@@ -184,10 +184,11 @@ class Engine:
             return self._loaded[key]
         while len(self._loaded) >= HELD:
             self._loaded.popitem(last=False)
+        # Pictures come in many sizes: what pays is to keep nothing for one of them.
         if net['run']:
-            segmenter = load(origin, snapshot=snapshot, gpu=self._gpu)
+            segmenter = load(origin, snapshot=snapshot, gpu=self._gpu, frame_cache=False)
         else:
-            segmenter = load(net['net'], origin, gpu=self._gpu)
+            segmenter = load(net['net'], origin, gpu=self._gpu, frame_cache=False)
         if len(segmenter.inputs) > 1:
             raise RunError(
                 f'{segmenter.name}: sees {" and ".join(segmenter.inputs)}, and the page takes one '

@@ -63,7 +63,8 @@ def test_a_cell_sees_its_field_and_nothing_else(name: str) -> None:
     names = list(net._layer_names)
     maker = [layer.name for layer in spec.layer if last in layer.top][-1]
     net._backward(names.index(maker), 0)
-    rows = np.flatnonzero(np.abs(net.blobs['data'].diff[0]).max((0, 2)))
+    sizes = np.abs(net.blobs['data'].diff[0]).max((0, 2))
+    rows = np.flatnonzero(sizes > 1e-5 * sizes.max())  # Below lies what Winograd's sums round.
     low, high = (grid['stride'] * cell + grid[end] for end in ('low', 'high'))
     # Poolings pass a gradient to the largest of their cells: the margin may miss some pixels.
     assert low <= rows.min() <= low + 24 and high - 24 <= rows.max() <= high
