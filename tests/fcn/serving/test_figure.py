@@ -30,7 +30,17 @@ def test_fcn8s_is_drawn_as_in_the_paper() -> None:
     assert 'pool4 and pool3' in drawn['about']
 
 
-@pytest.mark.parametrize('name', [name for name, net in NETS.items() if not net.is_classifier])
+FCNS = [name for name, net in NETS.items() if not net.is_classifier]
+KINDS = [  # of each kind one
+    *('voc-fcn8s-googlenet', 'voc-fcn-alexnet', 'voc-fcn-pool3', 'voc-fcn8s-atonce'),
+    *('nyud-fcn16s-color-hha', 'siftflow-fcn8s', 'mini-fcn32s'),
+]
+
+
+@pytest.mark.parametrize(
+    'name',
+    [*KINDS, *(pytest.param(name, marks=pytest.mark.slow) for name in FCNS if name not in KINDS)],
+)
 def test_every_net_can_be_drawn(name: str) -> None:
     drawn = figure(NETS[name])
     known = {node['name'] for node in drawn['nodes']}
