@@ -4,13 +4,12 @@ Caffe aborts the process where a blob has 2³¹ elements, and the kernel ends on
 memory than there is: a photo of some megapixels can do either.
 """
 
-from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
 from fcn.data_layers import Source, open_image
 from fcn.data_layers.dataset import evenly_spread
-from fcn.engine import STOCK, caffe, net_of
+from fcn.engine import STOCK, caffe, net_of, threads
 from fcn.errors import DataError, FCNError
 from fcn.inference import compared_blobs
 from fcn.memory import SHARE, free_memory
@@ -23,7 +22,10 @@ from fcn.tiling import Tiling
 MAX_ELEMENTS = 2**31 - 1  # of one of Caffe's blobs
 MAX_TILE = 4096  # beyond it, overlap is little
 LIBRARIES = 30e6  # bytes that Caffe and oneDNN take for themselves
-MAX_WORKSPACE = 168e6  # bytes that all layers share (kMaxWorkspaceBytes in banded.cpp)
+# Of pycaffe/winograd/convolver.cpp: bytes of transformed weights that are kept, of a chunk of
+# transformed tiles, of the sums of groups of tiles, of what a thread has of its own.
+MAX_WEIGHTS, CHUNK, GROUPS, THREAD = 21e6, 17e6, 67e6, 4e6
+SQUARES = [(side, side) for side in range(3, 8)]  # the kernels that it takes
 PATCHES = ('Convolution', 'Deconvolution') if STOCK else ()  # types that keep patches (im2col)
 READER = 40e6  # bytes of a process that reads images, without them
 PHOTO = 24  # bytes for each pixel of a photo that is segmented, outside of the net
@@ -49,6 +51,24 @@ class Use(NamedTuple):
 NOTHING = Use(0)
 
 
+def workspace(outputs: int, inputs: int, training: bool = False) -> float:
+    """Return the bytes that a Winograd convolution takes at most, besides its blobs.
+
+    All layers share them. Weights have 64 points of four bytes once they are transformed, for each
+    pair of channels; where that is much, a thread makes those of 64 outputs at a time.
+    """
+    weights, mine = 256.0 * inputs * outputs, THREAD * threads()
+    if weights <= MAX_WEIGHTS:
+        needed = weights + mine
+    else:
+        needed = CHUNK + threads() * 256 * 64 * min(inputs, 1024) + mine
+    if not training:
+        return needed
+    groups = min(16, GROUPS // weights)
+    sums = groups * weights if groups >= 4 else CHUNK + threads() * 256 * 32 * inputs
+    return max(needed, workspace(inputs, outputs), sums + mine)
+
+
 class MemoryEstimate:
     """What a net takes as it runs, as a function of the image's size.
 
@@ -71,11 +91,10 @@ class MemoryEstimate:
         fixed = {*net.inputs, *net.outputs}
         self._tested = managed_blobs(self._layers, fixed | {*compared_blobs(net)}) if pooled else {}
         self._trained = managed_blobs(self._layers, fixed) if pooled else {}
-        self._winograd = {
-            net.top_names[name][0]
-            for name, blobs in net.params.items()
-            if tuple(blobs[0].shape[2:]) == (3, 3) and min(*blobs[0].shape[:2]) >= 32
-        }
+        shapes = [tuple(blobs[0].shape) for blobs in net.params.values()]
+        sides = [(shape[0], shape[1]) for shape in shapes if pooled and shape[2:] in SQUARES]
+        self._forward = max((workspace(*side) for side in sides), default=0.0)
+        self._backward = max((workspace(*side, training=True) for side in sides), default=0.0)
         self._views = {top for kind, _, tops in self._layers if kind == 'Split' for top in tops}
 
     def elements(self, height: int, width: int) -> dict[str, float]:
@@ -106,7 +125,7 @@ class MemoryEstimate:
         pool = Pool(counts)
         for _ in range(2):  # The second image finds what the first one left.
             pool.forward(self._layers, self._tested)
-        return Use(4 * batch * own, self._shared(counts) + 4 * batch * pool.peak)
+        return Use(4 * batch * own, LIBRARIES + self._forward + 4 * batch * pool.peak)
 
     def training(self, height: int, width: int, batch: int = 1) -> Use:
         """Return what an iteration takes, weights included.
@@ -122,21 +141,7 @@ class MemoryEstimate:
         for _ in range(2):
             pool.backward(self._layers, self._trained)
         own = 4 * self.weights + 4 * batch * own
-        return Use(own, self._shared(counts) + 4 * batch * pool.peak)
-
-    def _shared(self, counts: dict[str, float]) -> float:
-        """Return the bytes of the workspace that all layers share, and of the libraries.
-
-        Winograd's transforms of a convolution's input and output, and copies of both, are 3.25
-        times as large as they. Large images are computed in bands.
-        """
-        wanted = [
-            13 * (counts[bottoms[0]] + counts[tops[0]])
-            for _, bottoms, tops in self._layers
-            if tops[0] in self._winograd
-        ]
-        bands = [size / ceil(size / MAX_WORKSPACE) for size in wanted]
-        return LIBRARIES + max(bands, default=0)
+        return Use(own, LIBRARIES + self._backward + 4 * batch * pool.peak)
 
     def tile(self, tiling: Tiling, free: float, besides: Use = NOTHING) -> int:
         """Return the side of the largest tiles worth having that fit in `free` bytes, `besides`

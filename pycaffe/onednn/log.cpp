@@ -1,5 +1,7 @@
 #include "log.hpp"
 
+#include <time.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,10 +15,17 @@ bool verbose() {
   return result;
 }
 
+double PassTimer::cpu_milliseconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return 1e3 * now.tv_sec + 1e-6 * now.tv_nsec;
+}
+
 void PassTimer::write(const char* pass, const std::string& kernel) const {
   const std::chrono::duration<double, std::milli> time = Clock::now() - start_;
-  std::fprintf(stderr, "fcn: %s %s %s %s %.3f ms\n", layer_.name().c_str(), layer_.type().c_str(),
-               pass, kernel.c_str(), time.count());
+  std::fprintf(stderr, "fcn: %s %s %s %s %.3f ms, CPU %.3f ms\n", layer_.name().c_str(),
+               layer_.type().c_str(), pass, kernel.c_str(), time.count(),
+               cpu_milliseconds() - cpu_start_);
 }
 
 }  // namespace fcn

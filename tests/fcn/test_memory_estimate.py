@@ -13,7 +13,7 @@ from fcn import memory
 from fcn.data_layers import DATASETS
 from fcn.engine import STOCK, net_of
 from fcn.errors import DataError, FCNError
-from fcn.memory_estimate import LIBRARIES, MAX_WORKSPACE, MemoryEstimate, Use, check_memory
+from fcn.memory_estimate import LIBRARIES, MemoryEstimate, Use, check_memory, workspace
 from fcn.nets import deploy_net, find
 from fcn.tiling import Tiling
 
@@ -39,9 +39,9 @@ def test_what_is_held_at_once():
     else:
         # The padded images, what is shared, the image and its scores.
         widest = 4 * 2 * 64 * 698**2
-        others = LIBRARIES + MAX_WORKSPACE + 4 * (3 + 21) * 500**2
+        others = LIBRARIES + workspace(4096, 512) + 4 * (3 + 21) * 500**2
         assert 0 <= estimate.testing(500, 500).bytes - widest <= 1.02 * others
-    assert estimate.fits(500, 500, free=16e9) and not estimate.fits(500, 500, free=0.5e9)
+    assert estimate.fits(500, 500, free=16e9) and not estimate.fits(500, 500, free=0.3e9)
     assert not estimate.fits(
         9000, 9000, free=1e15
     )  # 2³¹ elements are Caffe's limit whatever the memory
@@ -55,7 +55,7 @@ def test_what_is_held_at_once():
     )
     assert estimate.tile(tiling, free, Use(free / 4)) < side
     with pytest.raises(FCNError, match=r'needs \d\.\d GB for the smallest tiles'):
-        estimate.tile(tiling, free=0.5e9)
+        estimate.tile(tiling, free=0.3e9)
 
 
 @pytest.mark.parametrize('task', ['infer', 'score', 'train'])
