@@ -191,7 +191,8 @@ def test_tools_for_data_work(installed: Path, run: Run, working_folder: Path) ->
 
 
 @pytest.mark.parametrize(
-    'command', ['solve', 'score', 'infer', 'export', 'prepare', 'net', 'surgery', 'hha']
+    'command',
+    ['solve', 'score', 'infer', 'export', 'prepare', 'net', 'surgery', 'hha', 'serve', 'curves'],
 )
 def test_every_command_has_help(installed: Path, run: Run, command: str) -> None:
     assert f'fcn {command}' in good(run(installed, 'fcn', command, '--help'))
