@@ -7,7 +7,6 @@ import hashlib
 import ipaddress
 import os
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,7 +72,6 @@ class Server:
         self.desk = Desk(folder, self.engine, settings, self.telemetry)
         self.catalogue, self.watch = Catalogue(settings), Watch()
         self.examples = _examples(settings.examples)
-        self.began = time.time()
 
     async def upload(self, request: Request) -> Path:
         """Read a body into a new job's folder, within the limits, and return the folder.

@@ -20,6 +20,8 @@ from .telemetry import Telemetry, resident_bytes
 
 log = logging.getLogger('fcn')
 
+TOLD = 8  # of the waiting, who hear at once that they have come nearer
+
 
 class FullError(Exception):
     """The queue is full."""
@@ -146,8 +148,8 @@ class Desk:
                 continue
             self._running = job
             job.change(state='running')
-            for position, other in enumerate(self._waiting):
-                other.change() if position < 8 else None
+            for other in itertools.islice(self._waiting, TOLD):
+                other.change()
             try:
                 await self._do(job, next(number))
             except Exception as error:  # A defect of ours must not end the service for all.
