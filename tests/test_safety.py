@@ -21,6 +21,8 @@ CALLS = {
 # These take names from the archive, unless a filter checks them.
 UNPACKING = {'extractall', 'extract'}
 KEYWORDS = {'shell', 'allow_pickle'}
+# What is none: an unpickler that finds nothing but what builds tensors, and a method of ncnn's.
+ALLOWED = {('surgery/torch_files.py', 'pickle'), ('benchmarks/run_peer.py', 'extract')}
 
 
 def sources() -> list[Path]:
@@ -113,5 +115,6 @@ def test_no_source_runs_a_users_text() -> None:
         f'{file.relative_to(ROOT)}:{line}: {what}'
         for file in files
         for line, what in offences(file.read_text(encoding='utf-8'))
+        if (str(file.relative_to(ROOT)), what) not in ALLOWED
     ]
     assert not found, '\n'.join(found)

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_runs import trainer
 from support import make_voc
 
@@ -47,11 +48,17 @@ def evaluated(net, source, weights, side, count):
 
 
 def assert_same(tiled, whole):
+    """Scores differ in their last bits, so where two are all but equal, another class may win."""
     for label, matrix in whole[0].items():
-        assert np.array_equal(tiled[0][label], matrix) and np.count_nonzero(matrix.sum(0)) > 1
+        assert_few(abs(tiled[0][label] - matrix).sum(), matrix.sum())
+        assert np.count_nonzero(matrix.sum(0)) > 1
     assert tiled[1] == pytest.approx(whole[1], rel=1e-4)  # Caffe adds up in float32.
     for one, other in zip(tiled[2], whole[2], strict=True):
-        assert np.array_equal(one, other)
+        assert_few((one != other).sum(), one.size)
+
+
+def assert_few(different, pixels):
+    assert different <= 1e-4 * pixels
 
 
 @pytest.mark.parametrize('net', [NET, 'mini-fcn32s'])
@@ -90,9 +97,11 @@ def test_evaluate_goes_by_tiles_and_says_so(large, drawn_weights, tmp_path, capl
     tiled = fcn.evaluate(NET, out=tmp_path / 'tiled', **options)
     (line,) = [message for message in caplog.messages if 'tiles' in message]
     assert '640×470' in line or '639×471' in line
-    assert tiled.metrics == whole.metrics and np.array_equal(tiled.confusion, whole.confusion)
+    assert tiled.metrics == pytest.approx(whole.metrics, abs=1e-3)
+    assert_few(abs(tiled.confusion - whole.confusion).sum(), whole.confusion.sum())
     for name in ('d.png', 'e.png'):
-        assert (tmp_path / 'tiled' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+        one, other = (np.asarray(Image.open(tmp_path / side / name)) for side in ('tiled', 'whole'))
+        assert_few((one != other).sum(), one.size)
 
 
 def test_a_training_validates_by_tiles(large, tmp_path, monkeypatch):
