@@ -87,7 +87,8 @@ def ncnn(folder: Path, data: np.ndarray) -> tuple[Forward, Scores]:
     def forward() -> Any:
         extractor = net.create_extractor()
         extractor.input('in0', given)
-        return extractor.extract('out0')[1]
+        compute = extractor.extract
+        return compute('out0')[1]
 
     return forward, lambda: np.array(forward())[np.newaxis]
 
