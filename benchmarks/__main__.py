@@ -39,15 +39,19 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add('--peers', type=Path, default=contenders.PEERS, metavar='PYTHON', help='theirs')
     args = parser.parse_args(arguments)
     for word in args.only or []:
-        if not any(word in name for name in (*TASKS, *CONTENDERS)):
+        if not selected([*TASKS, *CONTENDERS], [word], orelse=[]):
             parser.error(f'--only {word}: part of no task or contender')
     return args
 
 
-def selected(names: Sequence[str], only: Sequence[str] | None) -> list[str]:
-    """Return the names with one of the words, or all if none has."""
-    chosen = [name for name in names if any(word in name for word in only or [])]
-    return chosen or [*names]
+def selected(
+    names: Sequence[str], only: Sequence[str] | None, orelse: Sequence[str] | None = None
+) -> list[str]:
+    """Return the names with one of the words in them, in any case; if none has, `orelse`, which is
+    all by default."""
+    words = [word.lower() for word in only or []]
+    chosen = [name for name in names if any(word in name.lower() for word in words)]
+    return chosen or [*(names if orelse is None else orelse)]
 
 
 def rivals(title: str, only: Sequence[str] | None) -> list[str]:
@@ -62,30 +66,31 @@ def compare(
 ) -> Measured:
     """Measure a task in turns and return the results of each contender.
 
-    A contender that fails is added to `failed`. Raises FCNError for one that computed another net,
-    or of an image of another size.
+    A contender that fails, or that computed another net or an image of another size, has no
+    results, and is added to `failed`. Raises FCNError if we are that.
     """
-    what = TASKS[title].what
-    times = 3 if what == 'forward' else 1
+    what, times = TASKS[title].what, TASKS[title].times
     results: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(args.rounds):
+    for index in range(args.rounds):
         for rival in rivals(title, args.only):
-            if rival not in failed:
+            if rival not in failed and not (index and CONTENDERS[rival].once):
                 for name in (OURS, rival):
                     progress.set_postfix_str(f'{title}: {name}')
                     try:
                         result = contenders.contend(name, folder, what, times, args.peers)
-                    except Failed as error:
+                        contenders.check_shape(name, result)
+                        if what == 'forward':
+                            result['difference'] = contenders.difference(name, folder)
+                    except (Failed, FCNError) as error:
                         if name == OURS:
                             raise FCNError(f'{name} failed at {title}: {error}') from error
                         failed[name] = str(error)
-                        continue
-                    contenders.check_shape(name, result)
-                    if what == 'forward':
-                        result['difference'] = contenders.difference(name, folder)
-                    results.setdefault(name, []).append(result)
+                        results.pop(name, None)
+                    else:
+                        results.setdefault(name, []).append(result)
             progress.update()
-    return Measured(results, {name: why for name, why in failed.items() if name not in results})
+    chosen = rivals(title, args.only)
+    return Measured(results, {name: why for name, why in failed.items() if name in chosen})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

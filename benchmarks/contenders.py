@@ -24,7 +24,7 @@ OURS = 'ours'
 class Contender(NamedTuple):
     """`module` of this package, run with `form` as its last argument, in the environment of the
     peers if it is one. What `file` names must have been made of the net, by `convert` if that is
-    given. It is measured at `tasks`."""
+    given. It is measured at `tasks`, in the first round alone if `once` is set."""
 
     module: str
     form: str | None = None
@@ -33,12 +33,13 @@ class Contender(NamedTuple):
     file: str | None = None
     convert: bool = False
     tasks: tuple[str, ...] = ('forward',)
+    once: bool = False
 
 
 BOTH = ('forward', 'train')
 CONTENDERS = {
     OURS: Contender('run_caffe', peer=False, tasks=BOTH),
-    'stock Caffe': Contender('run_caffe', peer=False, stock=True, tasks=BOTH),
+    'stock Caffe': Contender('run_caffe', peer=False, stock=True, tasks=BOTH, once=True),
     'PyTorch': Contender('run_torch', 'nchw', tasks=BOTH),
     'PyTorch, channels_last': Contender('run_torch', 'channels_last', tasks=BOTH),
     'PyTorch, compiled': Contender('run_torch', 'compiled', tasks=BOTH),
@@ -46,7 +47,7 @@ CONTENDERS = {
     'OpenVINO': Contender('run_peer', 'openvino', file='net.onnx'),
     'ncnn': Contender('run_peer', 'ncnn', file='net.ncnn.bin', convert=True),
     'ONNX Runtime': Contender('run_peer', 'onnxruntime', file='net.onnx'),
-    'OpenCV dnn': Contender('run_opencv', peer=False),
+    'OpenCV dnn': Contender('run_opencv', peer=False, once=True),
 }
 PYTORCH = tuple(name for name in CONTENDERS if name.startswith('PyTorch'))
 # OpenCV is the tests' reader of Caffe nets. Caffe's own layers are no rival.
@@ -143,8 +144,7 @@ def check_shape(name: str, result: Mapping[str, Any], side: int = SIDE) -> None:
     """Raise FCNError if a contender computed the scores of another image than one of side×side."""
     if result['shape'][2:] != [side, side] or result['shape'][0] != 1:
         raise FCNError(
-            f'{name}: computed scores of {result["shape"]}, not of one {side}×{side} image; '
-            'nothing is reported'
+            f'{name}: computed scores of {result["shape"]}, not of one {side}×{side} image'
         )
 
 
@@ -153,7 +153,7 @@ def difference(name: str, folder: Path) -> float:
     largest. Raises FCNError if they are another net's."""
     ours, theirs = (np.load(folder / scores_file(who)) for who in (OURS, name))
     if ours.shape != theirs.shape:
-        raise FCNError(f'{name}: scores are {theirs.shape}, ours {ours.shape}; nothing is reported')
+        raise FCNError(f'{name}: scores are {theirs.shape}, ours {ours.shape}')
     share = float(np.abs(ours - theirs).max() / np.abs(ours).max())
     if not share <= TOLERANCE:
         raise FCNError(f'{name}: computes another net: scores differ by {share:.1e} of the largest')

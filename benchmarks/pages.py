@@ -16,21 +16,22 @@ from .material import SIDE
 
 
 class Task(NamedTuple):
-    """A net and what it does, with goals: our time against PyTorch's best and against the best of
-    all, and our peak memory in GB."""
+    """A net and what it does, how often in a turn, and goals: our time against PyTorch's best and
+    against the best of all, and our peak memory in GB."""
 
     net: str
     what: str
+    times: int
     pytorch: float
     all: float | None = None
     memory: float | None = None
 
 
 TASKS = {
-    'FCN-8s VGG-16, forward': Task('voc-fcn8s', 'forward', 0.35, 0.8, 1.1),
-    'FCN-8s VGG-16, training iteration': Task('voc-fcn8s', 'train', 0.28, None, 2.9),
-    'FCN-GoogLeNet, forward': Task('voc-fcn-googlenet', 'forward', 0.30, 0.8),
-    'FCN-AlexNet, forward': Task('voc-fcn-alexnet', 'forward', 0.45, 0.8),
+    'FCN-8s VGG-16, forward': Task('voc-fcn8s', 'forward', 2, 0.35, 0.8, 1.1),
+    'FCN-8s VGG-16, training iteration': Task('voc-fcn8s', 'train', 1, 0.28, None, 2.9),
+    'FCN-GoogLeNet, forward': Task('voc-fcn-googlenet', 'forward', 5, 0.30, 0.8),
+    'FCN-AlexNet, forward': Task('voc-fcn-alexnet', 'forward', 5, 0.45, 0.8),
 }
 
 

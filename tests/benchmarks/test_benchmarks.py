@@ -108,7 +108,7 @@ def test_a_contender_that_fails_says_why(folder: Path, tmp_path: Path) -> None:
         contenders.contend('MNN', tmp_path, 'forward', 1)
 
 
-def test_rivals_take_turns_with_us_and_are_named_if_they_fail(
+def test_rivals_take_turns_with_us_and_are_named_if_they_fail_or_err(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = []
@@ -117,16 +117,19 @@ def test_rivals_take_turns_with_us_and_are_named_if_they_fail(
         turns.append(name)
         if name == 'MNN':
             raise Failed('it does not start')
-        return result(len(turns))
+        return result(len(turns)) | ({'shape': [1, 21, 1, 1]} if name == 'ncnn' else {})
 
     monkeypatch.setattr(contenders, 'contend', contend)
     monkeypatch.setattr(contenders, 'difference', lambda *_: 1e-6)
-    args = bench.parse(['--rounds', '2', '--only', 'MNN', 'OpenVINO'])
+    args = bench.parse(['--rounds', '2', '--only', 'mnn', 'OpenVINO', 'ncnn'])
     with bench.tqdm(disable=True) as progress:
         measured = bench.compare(TITLE, tmp_path, args, {}, progress)
-    assert turns == ['ours', 'MNN', 'ours', 'OpenVINO', 'ours', 'OpenVINO']
-    assert measured.failed == {'MNN': 'it does not start'}
-    assert [len(measured.results[name]) for name in ('ours', 'OpenVINO')] == [3, 2]
+    assert turns[1::2] == ['MNN', 'OpenVINO', 'ncnn', 'OpenVINO'] and {*turns[::2]} == {'ours'}
+    assert [*measured.failed] == ['MNN', 'ncnn'] and '[1, 21, 1, 1]' in measured.failed['ncnn']
+    assert {name: len(each) for name, each in measured.results.items()} == {
+        'ours': 4,
+        'OpenVINO': 2,
+    }
     assert '- MNN was not measured: it does not start' in pages.section(TITLE, measured, FLOOR)
 
 
@@ -159,6 +162,14 @@ def test_a_section_says_which_goals_were_met() -> None:
     assert '8 G multiply-adds alone would take 2.000 s' in text
     head = pages.heading(2, 9.0, FLOOR, [1.0, 2.0], {TITLE: Measured(results, {})})
     assert 'MNN 1.0' in head and '4 and 8 GFLOP/s' in head and '1 and 2 GB/s' in head
+
+
+def test_words_choose_tasks_and_contenders() -> None:
+    assert bench.rivals(TITLE, ['alexnet', 'mnn']) == ['MNN']
+    assert bench.selected([*pages.TASKS], ['alexnet', 'mnn']) == ['FCN-AlexNet, forward']
+    assert len(bench.rivals(TITLE, None)) == len(CONTENDERS) - 1
+    with pytest.raises(SystemExit):
+        bench.parse(['--only', 'nonsense'])
 
 
 def test_without_pytorch_there_is_no_ratio() -> None:
