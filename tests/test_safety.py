@@ -21,8 +21,8 @@ CALLS = {
 # These take names from the archive, unless a filter checks them.
 UNPACKING = {'extractall', 'extract'}
 KEYWORDS = {'shell', 'allow_pickle'}
-# What is none: an unpickler that finds nothing but what builds tensors, and a method of ncnn's.
-ALLOWED = {('surgery/torch_files.py', 'pickle'), ('benchmarks/run_peer.py', 'extract')}
+# What is none: an unpickler that finds nothing but what builds tensors.
+ALLOWED = {('surgery/torch_files.py', 'pickle')}
 
 
 def sources() -> list[Path]:
