@@ -55,13 +55,13 @@ def workspace(outputs: int, inputs: int, training: bool = False) -> float:
     """Return the bytes that a Winograd convolution takes at most, besides its blobs.
 
     All layers share them. Weights have 64 points of four bytes once they are transformed, for each
-    pair of channels; where that is much, a thread makes those of 64 outputs at a time.
+    pair of channels; where that is much, a thread makes those of 32 outputs at a time.
     """
     weights, mine = 256.0 * inputs * outputs, THREAD * threads()
     if weights <= MAX_WEIGHTS:
         needed = weights + mine
     else:
-        needed = CHUNK + threads() * 256 * 64 * min(inputs, 1024) + mine
+        needed = CHUNK + threads() * 256 * 32 * min(inputs, 1024) + mine
     if not training:
         return needed
     groups = min(16, GROUPS // weights)

@@ -147,8 +147,8 @@ class Forward {
   void by_outputs() const {
     const int inputs = job_.inputs > 2 * kMostInputs ? kMostInputs : job_.inputs;
     const int depth = round_up(inputs, kernels_.lanes);
-    const bool few = parts_of(job_.outputs, kBlock) < 2 * threads_;
-    const int width = few ? std::max(kernels_.panel, kBlock / 2) : kBlock;
+    // The fewer tiles share transformed weights, the closer these must be.
+    const int width = std::max(kernels_.panel, job_.tiles <= 72 ? 16 : 32);
     // Products of some inputs wait, of all outputs, for those of the others.
     const bool waits = inputs < job_.inputs;
     const int product_width = waits ? round_up(job_.outputs, width) : width;
