@@ -7,7 +7,6 @@ same weights, in which each layer computes its window, the cells that see the im
 what lies around them (Frame layers, pycaffe/onednn/frame.cpp).
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -209,7 +208,7 @@ class FrameCache:
 
     The first image of a size is computed by the net itself; the second makes the windowed net. The
     weights of `net`, which has released its activations, must not change any more. `inputs` are the
-    blobs that images are put into.
+    blobs that images are put into. It has no lock: a net computes for one thread at a time anyway.
     """
 
     def __init__(self, net: 'caffe.Net', spec: Any, inputs: Iterable[str]) -> None:
@@ -219,24 +218,22 @@ class FrameCache:
         self._inputs = tuple(inputs)
         self._once: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._nets: OrderedDict[tuple[int, int], caffe.Net] = OrderedDict()
-        self._lock = threading.Lock()
 
     def net_for(self, height: int, width: int) -> 'caffe.Net':
         """Return the net to compute an image of this size with."""
         size = height, width
-        with self._lock:
-            if size in self._nets:
-                self._nets.move_to_end(size)
-                return self._nets[size]
-            if size not in self._once:
-                self._once[size] = None
-                _forget(self._once, MAX_KNOWN)
-                return self._net
-            net = self._nets[size] = self._make(height, width) or self._net
-            _forget(self._nets, MAX_SIZES)
-            while len(self._nets) > 1 and sum(map(self._held, self._nets.values())) > MAX_BYTES:
-                _forget(self._nets, len(self._nets) - 1)
-            return net
+        if size in self._nets:
+            self._nets.move_to_end(size)
+            return self._nets[size]
+        if size not in self._once:
+            self._once[size] = None
+            _forget(self._once, MAX_KNOWN)
+            return self._net
+        net = self._nets[size] = self._make(height, width) or self._net
+        _forget(self._nets, MAX_SIZES)
+        while len(self._nets) > 1 and sum(map(self._held, self._nets.values())) > MAX_BYTES:
+            _forget(self._nets, len(self._nets) - 1)
+        return net
 
     def _held(self, net: 'caffe.Net') -> float:
         """Return the bytes that a net holds between images, besides the weights that it shares."""
