@@ -24,7 +24,6 @@ def test_table2(quick: Callable[..., dict[str, Any]]) -> None:
     values = quick('table2')['percent']
     assert set(values) == {*STAGES, *OTHERS}
     assert all(50 < pixel <= 100 and 0 < iu < pixel for pixel, _, iu, _ in values.values())
-    assert values['fcn8s'][0] > values['fcn32s'][0]
 
 
 @pytest.mark.slow

@@ -211,10 +211,10 @@ def test_answers_are_remembered_by_shape(tmp_path):
     flags = ['-std=c++17', '-Wall', '-Werror', '-pthread', f'-I{PYCAFFE}/cuda']
     subprocess.run(['c++', *flags, tmp_path / 'memo.cpp', '-o', tmp_path / 'memo'], check=True)
     settings = {'CAFFE_TF32': '1', 'CAFFE_WORKSPACE_MIB': '64'}
-    subprocess.run([tmp_path / 'memo', '256', 'off'], env={}, check=True)
+    subprocess.run([tmp_path / 'memo', '512', 'off'], env={}, check=True)
     subprocess.run([tmp_path / 'memo', '64', 'tf32'], env=settings, check=True)
     subprocess.run(
-        [tmp_path / 'memo', '256', 'off'],
+        [tmp_path / 'memo', '512', 'off'],
         env={'CAFFE_TF32': '0', 'CAFFE_WORKSPACE_MIB': 'x'},
         check=True,
     )

@@ -43,9 +43,11 @@ def test_the_comparison_sees_a_difference(setting: Setting, tmp_path: Path) -> N
     shutil.copytree(setting.reference / 'mini-fcn32s', run)
     assert setting.differences('mini-fcn32s', tmp_path) == []
     lines = (run / 'log.jsonl').read_text().splitlines()
-    last = json.loads(lines[-1])
-    last['validation_loss'] += 1e-9
-    (run / 'log.jsonl').write_text('\n'.join([*lines[:-1], json.dumps(last)]) + '\n')
+    number = max(index for index, line in enumerate(lines) if 'validation_loss' in line)
+    validated = json.loads(lines[number])
+    validated['validation_loss'] += 1e-9
+    lines[number] = json.dumps(validated)
+    (run / 'log.jsonl').write_text('\n'.join(lines) + '\n')
     weights = run / 'snapshots' / 'iter_00000012' / 'train_iter_12.caffemodel'
     write_weights(weights, [('conv1_1', 'Convolution', [np.ones((16, 3, 3, 3)), np.ones(16)])])
     assert setting.differences('mini-fcn32s', tmp_path) == ["iter_00000012's weights", 'the log']

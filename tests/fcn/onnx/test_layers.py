@@ -33,7 +33,7 @@ def noise(height, width, batch=1, channels=6, seed=0):
     return rng.normal(0, 1, (batch, channels, height, width)).astype(np.float32)
 
 
-def check(prototxt, sizes=SIZES, channels=6, positive=False, tolerance=1e-6):
+def check(prototxt, sizes=SIZES, channels=6, positive=False, tolerance=1e-5):
     """Assert that a net and its export agree at sizes, for one image and for two."""
     source = source_of(prototxt)
     run = onnx_runtime(model_of(source))

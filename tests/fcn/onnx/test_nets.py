@@ -49,7 +49,7 @@ def blobs(source, height, width, batch, seed=0):
     }
 
 
-def check(name, config, sizes, runtime=onnx_runtime, batches=(1, 2), tolerance=1e-5):
+def check(name, config, sizes, runtime=onnx_runtime, batches=(1, 2), tolerance=5e-5):
     source = source_of(name, config)
     if config.is_classifier:
         source.pinned, tolerance = 'a classifier', 1e-4  # of a probability
