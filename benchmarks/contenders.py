@@ -19,6 +19,7 @@ PEERS = ROOT / 'build/bench-venv/bin/python'  # as `make bench` makes it
 THREADS = 2
 TOLERANCE = 1e-3  # of the largest score: the nets are the same
 OURS = 'ours'
+FRAMED = 'ours, padding computed once'  # see fcn.frame
 
 
 class Contender(NamedTuple):
@@ -39,6 +40,7 @@ class Contender(NamedTuple):
 BOTH = ('forward', 'train')
 CONTENDERS = {
     OURS: Contender('run_caffe', peer=False, tasks=BOTH),
+    FRAMED: Contender('run_caffe', 'framed', peer=False),
     'stock Caffe': Contender('run_caffe', peer=False, stock=True, tasks=BOTH, once=True),
     'PyTorch': Contender('run_torch', 'nchw', tasks=BOTH),
     'PyTorch, channels_last': Contender('run_torch', 'channels_last', tasks=BOTH),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fcn.engine import versions
 from fcn.text import markdown_table
 
-from .contenders import CONTENDERS, OURS, PYTORCH, RIVALS, THREADS
+from .contenders import CONTENDERS, FRAMED, OURS, PYTORCH, RIVALS, THREADS
 from .floor import Floor
 from .machine import processor
 from .material import SIDE
@@ -83,8 +83,14 @@ def verdicts(task: Task, measured: Measured) -> list[str]:
     ours, found = measured.least(OURS), []
     if pytorch := measured.fastest(PYTORCH):
         found.append((f'against {pytorch}', ours / measured.least(pytorch), task.pytorch))
-    if task.all and (other := measured.fastest(RIVALS)):
+    other = measured.fastest(RIVALS) if task.all else None
+    if other:
         found.append((f'against the fastest, {other}', ours / measured.least(other), task.all))
+    if other and FRAMED in measured.results:
+        framed = measured.least(FRAMED)
+        found.append(
+            (f'padding computed once, against {other}', framed / measured.least(other), task.all)
+        )
     if task.memory:
         found.append(('peak GB', measured.least(OURS, 'peak') / 1e9, task.memory))
     return [
@@ -106,7 +112,7 @@ def heading(
         name.partition(',')[0]: results[0]['version']
         for task in measured.values()
         for name, results in task.results.items()
-        if name not in (OURS, 'stock Caffe')
+        if name not in (OURS, FRAMED, 'stock Caffe')
     }
     listed = ', '.join(f'{name} {version}' for name, version in releases.items())
     sgemm, memory = (

@@ -142,7 +142,8 @@ class Pooling : public caffe::PoolingLayer<float> {
       for (int w = 0; w < width_; ++w) columns[w] = in[w] > columns[w] ? in[w] : columns[w];
     }
     int x = 0;
-    if (stride_w_ == 2 && pad_w_ == 0 && (kernel_w_ == 2 || kernel_w_ == 3)) {
+    const bool by_twos = stride_w_ == 2 && pad_w_ == 0 && (kernel_w_ == 2 || kernel_w_ == 3);
+    if (by_twos && width_ >= kernel_w_) {
       // Loops that the compiler vectorises, over windows that lie inside.
       const int whole = std::min(pooled_width_, (width_ - kernel_w_) / 2 + 1);
       for (; x < whole; ++x) {

@@ -50,6 +50,7 @@ DECONVOLUTIONS = {
     'odd kernel': ((1, 3, 5, 4), dict(num_output=3, kernel_size=63, stride=32, pad=2)),
     'dilation': ((1, 4, 6, 6), dict(num_output=4, kernel_size=3, stride=2, dilation=2)),
 }
+POOLING_BY_TWOS = dict(pooling_param=dict(pool=0, kernel_size=2, stride=2))
 OTHERS = {
     'max pooling': (
         (2, 5, 15, 18),
@@ -66,6 +67,8 @@ OTHERS = {
         'Pooling',
         dict(pooling_param=dict(pool=0, kernel_size=3, stride=1, pad=1)),
     ),
+    'max pooling of one cell': ((2, 3, 1, 1), 'Pooling', POOLING_BY_TWOS),
+    'max pooling of a column': ((2, 3, 5, 1), 'Pooling', POOLING_BY_TWOS),
     'average pooling': (
         (1, 5, 13, 10),
         'Pooling',
