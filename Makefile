@@ -1,6 +1,6 @@
 # From a bare Debian or Ubuntu with git and make to a trained and tested FCN:
 #   make demo    sets up and runs the paper in miniature
-#   make test    sets up and runs the tests (ten minutes on two cores)
+#   make test    sets up and runs the tests (five minutes on two cores)
 #   make lint    checks style, format and types
 #   make test-all     runs the long tests as well, such as all nets of the table
 #   make bench   measures the engine against other libraries on this CPU (twenty minutes)
