@@ -67,8 +67,11 @@ class TensorBoard:
     def __init__(self, folder: Path, iteration: int, records: Iterable[Record]) -> None:
         folder = folder / FOLDER
         begun = folder.is_dir() and any(folder.glob('events.out.tfevents.*'))
+        # Files are named by the second: a run that goes on in the same one needs another name.
         self._writer = _writer_class()(
-            str(folder), purge_step=iteration + 1 if begun and iteration else None
+            str(folder),
+            purge_step=iteration + 1 if begun and iteration else None,
+            filename_suffix=f'.{iteration}',
         )
         if not begun:
             for record in records:
