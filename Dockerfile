@@ -7,8 +7,7 @@
 # The build argument CUDA_ARCHITECTURES, such as 89, builds for one GPU instead of all since Turing.
 # The first stage builds the engine. The second, which is the image, has no compiler.
 #
-# Debian 12, because its oneDNN (2.6) has Winograd convolutions for x86 and that of Debian 13 (3.7)
-# does not. On Debian 13 (trixie) the libraries below are libboost-filesystem1.83.0,
+# On Debian 13 (trixie) the libraries below are libboost-filesystem1.83.0,
 # libboost-python1.83.0, libboost-thread1.83.0, libdnnl3.6, libgflags2.2, libgoogle-glog0v6t64,
 # libhdf5-310, libhdf5-hl-310, libopenblas0-pthread and libprotobuf32t64.
 
